@@ -1,0 +1,58 @@
+"""The errors of Imageyard: one tree, each message naming the thing, the place and the remedy.
+
+ImageyardError
+├── StoreError            the store could not do it (network, permission, missing bucket)
+│   ├── NotFoundError     no such object
+│   ├── ExistsError       create refused: the object is already there
+│   └── ChangedError      the object is no longer the one that was listed
+├── ManifestError         a manifest or a line is not what it must be
+├── VersionError          no such version, or a version record that cannot be read
+├── CommitError           the version could not be committed
+├── RecipeError           the recipe is wrong
+├── ModelError            a model is missing, or cannot run as asked
+└── JobError              the job cannot go on
+"""
+
+
+class ImageyardError(Exception):
+    """Anything a caller of Imageyard may want to catch; its text is fit to be shown to a person."""
+
+
+class StoreError(ImageyardError):
+    """The store could not do what was asked."""
+
+
+class NotFoundError(StoreError):
+    """No object of that key."""
+
+
+class ExistsError(StoreError):
+    """An object of that key is already there; it was left as it is."""
+
+
+class ChangedError(StoreError):
+    """The object changed or went away since it was listed."""
+
+
+class ManifestError(ImageyardError):
+    """A manifest, or one line of it, is malformed."""
+
+
+class VersionError(ImageyardError):
+    """A version does not exist or its record cannot be read."""
+
+
+class CommitError(ImageyardError):
+    """A version could not be committed."""
+
+
+class RecipeError(ImageyardError):
+    """A recipe says something that cannot be done."""
+
+
+class ModelError(ImageyardError):
+    """A model is missing or cannot run as asked."""
+
+
+class JobError(ImageyardError):
+    """A job cannot go on."""

@@ -1,0 +1,366 @@
+"""A URL opened as a few verbs: get, get range, head, list, create, remove, sign; the only user of a storage client."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from urllib.parse import unquote, urlsplit
+
+import obstore
+from obstore import exceptions as raised
+from obstore.store import AzureStore, GCSStore, LocalStore, MemoryStore, from_url
+
+from imageyard.manifests.errors import ChangedError, ExistsError, NotFoundError, StoreError
+
+if TYPE_CHECKING:
+    from obstore.store import ClientConfig, ObjectStore, RetryConfig
+
+SCHEMES = ("s3", "gs", "az", "file", "memory")
+_MEMORY: dict[str, MemoryStore] = {}
+_CLIENT: ClientConfig = {
+    "connect_timeout": timedelta(seconds=5),
+    "timeout": timedelta(seconds=60),
+    "allow_http": True,
+}
+_PATIENT: RetryConfig = {
+    "max_retries": 8,
+    "retry_timeout": timedelta(seconds=60),
+    "backoff": {"init_backoff": timedelta(milliseconds=100), "max_backoff": timedelta(seconds=5), "base": 2},
+}
+_HASTY: RetryConfig = {
+    "max_retries": 1,
+    "retry_timeout": timedelta(seconds=5),
+    "backoff": {"init_backoff": timedelta(milliseconds=100), "max_backoff": timedelta(seconds=1), "base": 2},
+}
+
+
+class Entry(NamedTuple):
+    """An object as a listing shows it."""
+
+    key: str
+    size: int
+    etag: str
+    modified: datetime
+
+
+class Store:
+    """Objects below one URL; keys are relative to it and never begin with a slash.
+
+    Every verb raises StoreError, or a subclass, naming the object's URL.
+    """
+
+    def __init__(self, backend: ObjectStore, url: str, *, s3: _S3Control | None = None) -> None:
+        self.url = url.rstrip("/")
+        self._backend = backend
+        self._s3 = s3
+
+    @classmethod
+    def open(cls, url: str, *, hasty: bool = False) -> Store:
+        """The store at `url`; credentials and endpoint as boto3 finds them for s3://, as obstore does for the rest.
+
+        `hasty` gives up after seconds instead of a minute: for the first look at a store.
+        """
+        parts = urlsplit(url)
+        if parts.scheme not in SCHEMES:
+            raise StoreError(
+                f"{url}: not a URL of a store; it must begin with one of s3:// gs:// az:// file:// memory://"
+            )
+        prefix = unquote(parts.path).strip("/")
+        if any(segment in ("", ".", "..") for segment in prefix.split("/")) and prefix:
+            raise StoreError(f"{url}: the path has an empty, '.' or '..' segment; write it without")
+        retry = _HASTY if hasty else _PATIENT
+        if parts.scheme == "memory":
+            shared = _MEMORY.setdefault(f"{parts.netloc}/{prefix}", MemoryStore())
+            return cls(shared, url)
+        if parts.scheme == "file":
+            if parts.netloc:
+                raise StoreError(f"{url}: a file URL has three slashes, such as file:///data/cats")
+            folder = Path("/") / prefix
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise StoreError(f"{url}: the folder cannot be made ({error.strerror})") from error
+            return cls(LocalStore(folder), url)
+        if not parts.netloc:
+            raise StoreError(f"{url}: no bucket; write {parts.scheme}://bucket/path")
+        if parts.scheme == "s3":
+            control = _S3Control.open(parts.netloc, prefix, url=url)
+            return cls(control.data_plane(retry), url, s3=control)
+        backend = from_url(url, client_options=_CLIENT, retry_config=retry)
+        assert isinstance(backend, GCSStore | AzureStore)  # noqa: S101  # by the scheme; for the type checker
+        return cls(backend, url)
+
+    def address(self, key: str) -> str:
+        """The URL of `key`, as a manifest's source-ref writes it."""
+        return f"{self.url}/{key}"
+
+    def key_of(self, address: str) -> str | None:
+        """The key of an address below this store, else None."""
+        return address[len(self.url) + 1 :] if address.startswith(self.url + "/") else None
+
+    def get(self, key: str, *, etag: str | None = None) -> bytes:
+        """The bytes of `key`. With `etag`, ChangedError if the object is not that one any more."""
+        with self._errors(key):
+            if self._s3 is not None and _unaddressable(key):
+                return self._s3.get(key, etag)
+            return obstore.get(self._backend, key, options={"if_match": etag} if etag else None).bytes().to_bytes()
+
+    def get_range(self, key: str, offset: int, length: int) -> bytes:
+        """`length` bytes of `key` from `offset`."""
+        with self._errors(key):
+            return obstore.get_range(self._backend, key, start=offset, length=length).to_bytes()
+
+    def head(self, key: str) -> Entry:
+        """Size, ETag and time of `key`."""
+        with self._errors(key):
+            return _entry(cast(Mapping[str, Any], obstore.head(self._backend, key)))
+
+    def list(self, prefix: str = "") -> Iterator[Entry]:
+        """Every object below the folder `prefix`, in no promised order."""
+        with self._errors(prefix or "/"):
+            try:
+                for page in obstore.list(self._backend, prefix or None, chunk_size=1000):
+                    for meta in page:
+                        yield _entry(cast(Mapping[str, Any], meta))
+                return
+            except raised.InvalidPathError:
+                if self._s3 is None:
+                    raise
+        # A key such as a//b makes the whole listing fail in the data plane; the control plane can say it.
+        yield from self._s3.list(prefix)
+
+    def create(self, key: str, data: bytes) -> None:
+        """Make the object `key`; ExistsError, and nothing changed, if there is one.
+
+        After any other StoreError the object may or may not be there: read it to know.
+        """
+        with self._errors(key):
+            obstore.put(self._backend, key, data, mode="create", use_multipart=False)
+
+    def ensure(self, key: str, data: bytes) -> bool:
+        """Make `key` unless it is there already; whether it was made. For names that determine the content."""
+        try:
+            self.create(key, data)
+        except ExistsError:
+            return False
+        return True
+
+    @contextmanager
+    def writer(self, key: str) -> Iterator[Writer]:
+        """A stream into the new object `key`, which shows only when the block ends without an error.
+
+        For names nobody else can have, such as those below a fresh transaction id: it does not look whether
+        the object exists.
+        """
+        with self._errors(key):
+            stream = obstore.open_writer(self._backend, key, buffer_size=8 * 1024 * 1024)
+        writer = Writer(stream)
+        yield writer
+        with self._errors(key):
+            stream.close()
+
+    def remove(self, entry: Entry) -> bool:
+        """Delete the object that `entry` listed; False, and nothing done, if it has changed or is gone."""
+        with self._errors(entry.key):
+            if self._s3 is not None:
+                return self._s3.remove(entry)
+            try:
+                now = self.head(entry.key)
+            except NotFoundError:
+                return False
+            if now.etag != entry.etag:
+                return False
+            obstore.delete(self._backend, entry.key)
+            return True
+
+    def sign(self, key: str, *, expires: timedelta) -> str:
+        """A URL by which anyone may read `key` until it expires; s3, gs and az only."""
+        with self._errors(key):
+            if isinstance(self._backend, LocalStore | MemoryStore):
+                raise StoreError(f"{self.address(key)}: this kind of store has no signed URLs")
+            return obstore.sign(cast(Any, self._backend), "GET", key, expires)
+
+    def refuse_unless_create_only(self, key: str, data: bytes) -> bool:
+        """Create `key`, and prove that the store refuses to create it twice; whether it was new.
+
+        Commits rest on this: a store that overwrites instead is refused with StoreError.
+        """
+        new = self.ensure(key, data)
+        try:
+            self.create(key, data)
+        except ExistsError:
+            return new
+        raise StoreError(
+            f"{self.url}: the store overwrote an object it was asked only to create (it ignores If-None-Match: *), "
+            "so two jobs could destroy each other's versions; use a store with conditional writes, such as Amazon S3, "
+            "Google Cloud Storage, Azure, SeaweedFS or Ceph"
+        )
+
+    @contextmanager
+    def _errors(self, key: str) -> Iterator[None]:
+        where = self.address(key)
+        try:
+            yield
+        except raised.NotFoundError as error:
+            if "NoSuchBucket" in str(error):
+                raise StoreError(f"{where}: there is no such bucket; create it, or correct the URL") from error
+            raise NotFoundError(f"{where}: there is no such object") from error
+        except FileNotFoundError as error:
+            raise NotFoundError(f"{where}: there is no such object") from error
+        except raised.AlreadyExistsError as error:
+            raise ExistsError(f"{where}: already there") from error
+        except raised.PreconditionError as error:
+            raise ChangedError(f"{where}: changed since it was listed") from error
+        except (raised.PermissionDeniedError, raised.UnauthenticatedError, PermissionError) as error:
+            raise StoreError(
+                f"{where}: permission denied ({_brief(error)}); check the credentials and the policy"
+            ) from error
+        except raised.BaseError as error:
+            raise StoreError(f"{where}: {_explained(error)}") from error
+
+
+class Writer:
+    """A growing object."""
+
+    def __init__(self, stream: obstore.WritableFile) -> None:
+        self._stream = stream
+
+    def write(self, data: bytes) -> None:
+        self._stream.write(data)
+
+
+@dataclass(frozen=True)
+class _S3Control:
+    """boto3 for what it is best at: credentials, deletion on condition, and keys the data plane cannot say."""
+
+    bucket: str
+    prefix: str
+    client: Any
+    session: Any
+
+    @classmethod
+    def open(cls, bucket: str, prefix: str, *, url: str) -> _S3Control:
+        import boto3
+        from botocore.config import Config
+        from botocore.exceptions import BotoCoreError
+
+        try:
+            session = boto3.Session()
+            found = session.get_credentials()
+            config = Config(retries={"max_attempts": 3, "mode": "standard"}, connect_timeout=5, read_timeout=60)
+            client = session.client("s3", config=config)
+        except BotoCoreError as error:
+            raise StoreError(f"{url}: the AWS configuration cannot be used ({error})") from error
+        if found is None:
+            raise StoreError(
+                f"{url}: no AWS credentials found; set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
+                "or run `aws sso login`"
+            )
+        return cls(bucket, prefix, client, session)
+
+    def data_plane(self, retry: RetryConfig) -> ObjectStore:
+        from obstore.auth.boto3 import Boto3CredentialProvider
+        from obstore.store import S3Store
+
+        endpoint = str(self.client.meta.endpoint_url)
+        own = ".amazonaws." not in endpoint
+        return S3Store(
+            self.bucket,
+            prefix=self.prefix or None,
+            credential_provider=Boto3CredentialProvider(self.session, ttl=timedelta(minutes=10)),
+            region=self.session.region_name or "us-east-1",
+            client_options=_CLIENT,
+            retry_config=retry,
+            **cast(Any, {"endpoint": endpoint} if own else {}),
+        )
+
+    def get(self, key: str, etag: str | None) -> bytes:
+        with self._errors(key):
+            condition = {"IfMatch": etag} if etag else {}
+            found = self.client.get_object(Bucket=self.bucket, Key=self._full(key), **condition)
+            return bytes(found["Body"].read())
+
+    def list(self, prefix: str) -> Iterator[Entry]:
+        with self._errors(prefix):
+            pages = self.client.get_paginator("list_objects_v2")
+            start = self._full(prefix.rstrip("/") + "/") if prefix else self._full("")
+            for page in pages.paginate(Bucket=self.bucket, Prefix=start):
+                for found in page.get("Contents", ()):
+                    key = found["Key"][len(self._full("")) :]
+                    yield Entry(key, found["Size"], found["ETag"], found["LastModified"])
+
+    def remove(self, entry: Entry) -> bool:
+        from botocore.exceptions import ClientError
+
+        try:
+            with self._errors(entry.key):
+                self.client.delete_object(Bucket=self.bucket, Key=self._full(entry.key), IfMatch=entry.etag)
+        except (ChangedError, NotFoundError):
+            return False
+        except StoreError as error:
+            cause = error.__cause__
+            if not isinstance(cause, ClientError) or _status(cause) != 501:
+                raise
+            return self._remove_after_look(entry)
+        return True
+
+    def _remove_after_look(self, entry: Entry) -> bool:
+        """For servers without conditional deletion: a moment lies between the look and the deletion."""
+        with self._errors(entry.key):
+            if self.client.head_object(Bucket=self.bucket, Key=self._full(entry.key))["ETag"] != entry.etag:
+                return False
+            self.client.delete_object(Bucket=self.bucket, Key=self._full(entry.key))
+        return True
+
+    def _full(self, key: str) -> str:
+        return f"{self.prefix}/{key}" if self.prefix else key
+
+    @contextmanager
+    def _errors(self, key: str) -> Iterator[None]:
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        where = f"s3://{self.bucket}/{self._full(key)}"
+        try:
+            yield
+        except ClientError as error:
+            status = _status(error)
+            if status == 404:
+                raise NotFoundError(f"{where}: there is no such object") from error
+            if status in (409, 412):
+                raise ChangedError(f"{where}: changed since it was listed") from error
+            raise StoreError(f"{where}: {error}") from error
+        except BotoCoreError as error:
+            raise StoreError(f"{where}: {error}") from error
+
+
+def _status(error: Any) -> int:
+    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
+def _entry(meta: Mapping[str, Any]) -> Entry:
+    return Entry(meta["path"], meta["size"], meta["e_tag"] or "", meta["last_modified"])
+
+
+def _unaddressable(key: str) -> bool:
+    return any(segment in ("", ".", "..") for segment in key.split("/"))
+
+
+def _brief(error: Exception) -> str:
+    """The first telling line of a client's error; the rest repeats itself and may hold a signed URL."""
+    text = str(error).strip().splitlines()
+    return text[0][:200] if text else type(error).__name__
+
+
+def _explained(error: Exception) -> str:
+    text = str(error)
+    if "NoSuchBucket" in text:
+        return "there is no such bucket; create it, or correct the URL"
+    if "error sending request" in text or "Connect" in text or "dns error" in text:
+        return "the store cannot be reached; check the network and the endpoint URL"
+    if "Read-only file system" in text or "Permission denied" in text:
+        return "the folder cannot be written; check its owner and mode"
+    return _brief(error)
