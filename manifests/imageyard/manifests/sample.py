@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from json.decoder import scanstring  # type: ignore[attr-defined]  # typeshed does not list it
@@ -13,6 +14,9 @@ from imageyard.manifests.errors import ManifestError
 
 Json = Any
 """A parsed JSON value; the parser is the one place where its type cannot be known."""
+
+CONTENT = "content-sha256"
+"""The member that holds the sha256 (hex) of the image's bytes: what an image is known by, wherever it lies."""
 
 _SCANNER = json.JSONDecoder(parse_int=str, parse_float=str)
 _BLANK = b" \t\r\n"
@@ -64,6 +68,13 @@ class Sample:
     def source_ref(self) -> str:
         """The URL of the image."""
         return str(self.data.get("source-ref") or self.data.get("source"))
+
+    @property
+    def key(self) -> str:
+        """What identifies the sample in its dataset, and orders manifests: its content's sha256, or else a digest of
+        its reference."""
+        content = self.data.get(CONTENT)
+        return str(content) if content else hashlib.sha256(self.source_ref.encode()).hexdigest()
 
     @property
     def label_names(self) -> list[str]:

@@ -64,7 +64,10 @@ class Store:
 
         `hasty` gives up after seconds instead of a minute: for the first look at a store.
         """
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+        except ValueError as error:
+            raise StoreError(f"{url}: not a URL ({error})") from error
         if parts.scheme not in SCHEMES:
             raise StoreError(
                 f"{url}: not a URL of a store; it must begin with one of s3:// gs:// az:// file:// memory://"
@@ -113,6 +116,16 @@ class Store:
         """`length` bytes of `key` from `offset`."""
         with self._errors(key):
             return obstore.get_range(self._backend, key, start=offset, length=length).to_bytes()
+
+    @contextmanager
+    def reader(self, key: str) -> Iterator[obstore.ReadableFile]:
+        """`key` as a seekable file, for reading parts of a large object."""
+        with self._errors(key):
+            stream = obstore.open_reader(self._backend, key)
+            try:
+                yield stream
+            finally:
+                stream.close()
 
     def head(self, key: str) -> Entry:
         """Size, ETag and time of `key`."""
