@@ -1,0 +1,1 @@
+"""Recipes, extractors, steps and the engine that runs them on Ray."""

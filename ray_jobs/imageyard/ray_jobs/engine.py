@@ -1,0 +1,60 @@
+"""The engine: what runs shards; here, in this process, and the promise that every other engine keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Protocol, Self
+
+from imageyard.manifests.store import Store
+from imageyard.ray_jobs.extractors.base import Extractor
+from imageyard.ray_jobs.work import Shard, Tally
+from imageyard.ray_jobs.worker import Place, Worker
+
+Done = Callable[[Tally], None]
+"""Called as each shard is finished."""
+
+
+class Engine(Protocol):
+    """Runs shards in any order, on any number of workers, each at least once; the facts are the same."""
+
+    @property
+    def parallel(self) -> int:
+        """How many shards may be worked on at a time; for choosing their size."""
+        ...
+
+    def run(self, store: Store, shards: Sequence[Shard], extractors: Sequence[Extractor], done: Done) -> None:
+        """Measure every shard; `extractors` are loaded before the first. Raises ModelError or JobError."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class LocalEngine:
+    """Shards one after the other in this process: the same worker, no isolation from a crashing decoder."""
+
+    parallel = 1
+
+    def __init__(self, place: Place | None = None) -> None:
+        self._place = place or Place()
+
+    def run(self, store: Store, shards: Sequence[Shard], extractors: Sequence[Extractor], done: Done) -> None:
+        worker = Worker(store, self._place)
+        try:
+            worker.prepare(extractors)
+            for shard in shards:
+                done(worker.process(shard))
+        finally:
+            worker.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None

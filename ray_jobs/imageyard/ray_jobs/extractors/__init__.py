@@ -1,0 +1,1 @@
+"""What reads pixels: each module measures one kind of fact."""

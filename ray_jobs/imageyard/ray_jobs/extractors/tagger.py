@@ -1,0 +1,103 @@
+"""Tag scores of a picture, by a tagger of the WD14 contract."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field
+
+from imageyard.manifests.errors import ModelError
+from imageyard.ray_jobs.extractors.base import ModelExtractor
+from imageyard.ray_jobs.models import files, table
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from imageyard.ray_jobs.models.onnx_tagger import OnnxTagger
+
+
+class Tagger(ModelExtractor):
+    """Every score from `floor` up, and all ratings; thresholds are for those who read them.
+
+    Its identity is the model's short name, floor, pixels and the sha256 of its files; where the files lie and
+    how many images a run has are not part of it, because they do not change a score: batches always have one
+    size, and between sizes or machines scores agree to about 1e-6 before they are rounded to four decimals.
+    """
+
+    name: ClassVar[str] = "tags"
+    version: ClassVar[int] = 1
+
+    model: str
+    """The short name."""
+    floor: float = Field(default=0.05, ge=0, le=1)
+    preprocess: str = table.WD14_PIXELS
+    digests: tuple[tuple[str, str], ...] = Field(exclude=True)
+    """(file name, sha256); `files` says them."""
+    source: str = Field(exclude=True)
+    """The model as it was asked for, which `load` asks for again on its own machine."""
+    folder: Path = Field(exclude=True)
+    """The models folder."""
+
+    @classmethod
+    def locate(cls, model: str, *, folder: Path) -> Tagger:
+        """The tagger that `model` means (see `models.files.locate`), with the digests of its files taken now.
+
+        Raises ModelError: what was looked for, where, and what to do.
+        """
+        found = files.locate(model, folder=folder)
+        return cls(
+            model=found.name,
+            preprocess=found.entry.preprocess if found.entry else table.WD14_PIXELS,
+            digests=tuple(sorted(files.digest(found).items())),
+            source=model,
+            folder=folder,
+        )
+
+    @classmethod
+    def columns(cls) -> Sequence[pa.Field]:
+        """Aligned lists, by falling score: `index` among the model's labels, raw `tag`, `category` code, `score`."""
+        import pyarrow as pa
+
+        return (
+            pa.field("index", pa.list_(pa.int32())),
+            pa.field("tag", pa.list_(pa.string())),
+            pa.field("category", pa.list_(pa.uint8())),
+            pa.field("score", pa.list_(pa.float32())),
+        )
+
+    @property
+    def default_threshold(self) -> float:
+        """The model's own threshold for general tags."""
+        entry = table.find(self.model)
+        return entry.general if entry else table.GENERAL
+
+    @property
+    def default_character_threshold(self) -> float:
+        """The model's own threshold for character tags."""
+        entry = table.find(self.model)
+        return entry.character if entry else table.CHARACTER
+
+    @property
+    def has_rating(self) -> bool:
+        """Whether scores of category 9 say something about the picture."""
+        entry = table.find(self.model)
+        return entry.rating if entry else True
+
+    def files(self) -> Mapping[str, str]:
+        return dict(self.digests)
+
+    def load(self, *, threads: int, gpu: bool) -> OnnxTagger:
+        """The loaded model. Raises ModelError if this machine's files are not those that `locate` found."""
+        from imageyard.ray_jobs.models.onnx_tagger import OnnxTagger
+
+        found = files.locate(self.source, folder=self.folder)
+        here = files.digest(found)
+        for name, digest in self.files().items():
+            if here.get(name) != digest:
+                raise ModelError(
+                    f"{self.model}: {found.onnx.with_name(name)} has sha256 {here.get(name, 'none: it is missing')}, "
+                    f"where the job was planned with {digest}; put the same file on every machine"
+                )
+        return OnnxTagger(found, threads=threads, gpu=gpu, floor=self.floor)

@@ -1,0 +1,260 @@
+"""The engine on Ray core: actors that pull shards, are replaced when they die, and isolate what killed them."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self
+
+from imageyard.manifests.errors import ImageyardError, JobError
+from imageyard.manifests.store import Store
+from imageyard.ray_jobs.engine import Done
+from imageyard.ray_jobs.extractors.base import Extractor
+from imageyard.ray_jobs.work import Shard, Tally
+from imageyard.ray_jobs.worker import Place, Worker, quarantine
+
+DEPTH = 2
+"""Shards in flight for each actor: one at work, one downloading."""
+ATTEMPTS = 3
+"""Workers that one image may kill before it is given up."""
+MAX_QUARANTINED = 100
+"""Images given up before the job is: past this, the images are not what is wrong."""
+
+# A decode worker allocates and frees megabytes for each image; without these glibc returns and refaults them.
+_MALLOC = {
+    "MALLOC_ARENA_MAX": "2",
+    "MALLOC_MMAP_THRESHOLD_": "33554432",
+    "MALLOC_TRIM_THRESHOLD_": "134217728",
+}
+
+
+class _Actor:
+    """A worker in its own process."""
+
+    def __init__(self, url: str, place: Place, extractors: Sequence[Extractor]) -> None:
+        self._worker = Worker(Store.open(url), place)
+        self._extractors = extractors
+
+    def ready(self) -> int:
+        """The process id, once every model is loaded."""
+        self._worker.prepare(self._extractors)
+        return os.getpid()
+
+    def process(self, shard: Shard, turn: int) -> Tally:
+        return self._worker.process(shard, turn)
+
+
+@dataclass
+class _Task:
+    shard: Shard
+    attempts: int = 0
+
+
+@dataclass
+class _Member:
+    """An actor of the pool and what it has in flight, oldest first."""
+
+    handle: Any
+    ready: Any
+    in_flight: deque[tuple[Any, _Task]] = field(default_factory=deque)
+    turns: int = 0
+
+
+class RayEngine:
+    """A pool of actors on a Ray cluster: a local one that it starts and stops, or the one at `address`."""
+
+    def __init__(
+        self, *, address: str = "local", actors: int | None = None, place: Place | None = None, gpus: float = 0
+    ) -> None:
+        self._address = address
+        self._actors = actors
+        self._place = place or Place()
+        self._gpus = gpus
+        self._started = False
+
+    @property
+    def parallel(self) -> int:
+        if self._actors is not None:
+            return self._actors
+        return max(1, len(os.sched_getaffinity(0)) // self._place.cpus)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._started:
+            import ray
+
+            ray.shutdown()
+            self._started = False
+
+    def run(self, store: Store, shards: Sequence[Shard], extractors: Sequence[Extractor], done: Done) -> None:
+        if not shards:
+            return
+        if store.url.startswith("memory://"):
+            raise JobError(f"{store.url}: other processes cannot see a memory store; use file:// or a bucket")
+        self._start()
+        _Run(self, store, extractors, done).work(shards)
+
+    def _start(self) -> None:
+        import ray
+
+        if not ray.is_initialized():
+            local = self._address == "local"
+            ray.init(
+                address=self._address,
+                include_dashboard=False if local else None,
+                num_cpus=self.parallel * self._place.cpus if local else None,
+                logging_level=logging.CRITICAL,
+                log_to_driver=False,
+            )
+            self._started = True
+        if self._gpus and self._resources().get("GPU", 0) < self._gpus:
+            raise JobError(
+                f"{self._gpus:g} GPUs an actor were asked for, but this Ray cluster has none to give; "
+                "leave out --gpus, or add a GPU node"
+            )
+
+    def _resources(self) -> dict[str, float]:
+        import ray
+
+        return dict(ray.cluster_resources())  # type: ignore[no-untyped-call]  # Ray leaves it without types
+
+    def spawn(self, store: Store, extractors: Sequence[Extractor]) -> _Member:
+        """A new actor; it opens its own store, so no credentials travel."""
+        import ray
+
+        threads = str(self._place.cpus)
+        environment = {**_MALLOC, "OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
+        actor: Any = ray.remote(_Actor).options(
+            num_cpus=self._place.cpus,
+            num_gpus=self._gpus,
+            max_restarts=0,
+            max_concurrency=DEPTH,
+            runtime_env={"env_vars": environment},
+        )
+        handle: Any = actor.remote(store.url, self._place, tuple(extractors))
+        return _Member(handle, handle.ready.remote())
+
+    def size(self, shards: int) -> int:
+        """How many actors `shards` shards deserve."""
+        available = self._actors or max(1, math.floor(self._resources().get("CPU", 1) / self._place.cpus))
+        return max(1, min(available, shards))
+
+
+class _Run:
+    """One call of `RayEngine.run`."""
+
+    def __init__(self, engine: RayEngine, store: Store, extractors: Sequence[Extractor], done: Done) -> None:
+        self._engine = engine
+        self._store = store
+        self._extractors = extractors
+        self._done = done
+        self._todo: deque[_Task] = deque()
+        self._pool: list[_Member] = []
+        self._quarantined = 0
+
+    def work(self, shards: Sequence[Shard]) -> None:
+        import ray
+
+        self._todo.extend(_Task(shard) for shard in shards)
+        size = self._engine.size(len(self._todo))
+        try:
+            self._pool = [self._engine.spawn(self._store, self._extractors) for _ in range(size)]
+            for member in self._pool:
+                self._loaded(member)
+            while self._todo or any(member.in_flight for member in self._pool):
+                while self._todo and len(self._pool) < size:
+                    self._pool.append(self._engine.spawn(self._store, self._extractors))
+                for member in self._pool:
+                    self._feed(member)
+                self._release_idle()
+                waiting = [reference for member in self._pool for reference, _ in member.in_flight]
+                ready, _ = ray.wait(waiting, num_returns=1, timeout=5)
+                for member in [m for m in self._pool if m.in_flight and m.in_flight[0][0] in ready]:
+                    self._collect(member)
+                # Calls end in the order of their turns, except on a dead actor, where all end at once.
+        finally:
+            for member in self._pool:
+                ray.kill(member.handle)
+
+    def _loaded(self, member: _Member) -> None:
+        """Wait for the models; an error there ends the job before any work."""
+        import ray
+        from ray.exceptions import RayActorError, RayTaskError
+
+        try:
+            ray.get(member.ready)
+        except RayTaskError as error:
+            if isinstance(error.cause, ImageyardError):
+                raise error.cause from None
+            raise JobError(f"a worker could not start: {_summary(error.cause)}") from error
+        except RayActorError as error:
+            raise JobError(f"a worker could not start: {_summary(error)}") from error
+
+    def _feed(self, member: _Member) -> None:
+        while self._todo and len(member.in_flight) < DEPTH:
+            task = self._todo.popleft()
+            member.in_flight.append((member.handle.process.remote(task.shard, member.turns), task))
+            member.turns += 1
+
+    def _release_idle(self) -> None:
+        import ray
+
+        for member in [m for m in self._pool if not m.in_flight and not self._todo]:
+            ray.kill(member.handle)
+            self._pool.remove(member)
+
+    def _collect(self, member: _Member) -> None:
+        """Take the oldest result; if the actor is dead, blame the oldest shard without one, requeue the others."""
+        import ray
+        from ray.exceptions import RayError, RayTaskError
+
+        reference, task = member.in_flight.popleft()
+        try:
+            self._done(ray.get(reference))
+        except RayTaskError as error:
+            if isinstance(error.cause, ImageyardError):
+                self._again(task, error.cause)
+            else:
+                self._blame(task, f"reading it raised {_summary(error.cause)}")
+        except RayError as error:
+            self._pool.remove(member)
+            ray.kill(member.handle)
+            self._todo.extendleft(other for _, other in reversed(member.in_flight))
+            self._blame(task, f"{ATTEMPTS} workers died while reading it ({_summary(error)})")
+
+    def _again(self, task: _Task, cause: ImageyardError) -> None:
+        """For faults that are nobody's image: a store that does not answer."""
+        task.attempts += 1
+        if task.attempts >= ATTEMPTS:
+            raise cause
+        self._todo.append(task)
+
+    def _blame(self, task: _Task, reason: str) -> None:
+        if len(task.shard.items) > 1:
+            self._todo.extendleft(_Task(half) for half in reversed(task.shard.halves()))
+            return
+        task.attempts += 1
+        if task.attempts < ATTEMPTS:
+            self._todo.appendleft(task)
+            return
+        self._quarantined += 1
+        if self._quarantined > MAX_QUARANTINED:
+            raise JobError(
+                f"more than {MAX_QUARANTINED} images cannot be read without killing their worker, so something "
+                f"else is wrong; the last was {task.shard.items[0].key}: {reason}"
+            )
+        self._done(quarantine(self._store, task.shard, reason))
+
+
+def _summary(error: BaseException | None) -> str:
+    text = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {text[0][:200]}" if text else type(error).__name__

@@ -1,0 +1,368 @@
+"""Running a recipe over a dataset: plan, measure, decide, commit, clear away; the same from any interruption."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from imageyard.manifests.dataset import Dataset
+from imageyard.manifests.errors import ChangedError, ImageyardError, NotFoundError
+from imageyard.manifests.sample import Sample
+from imageyard.manifests.store import Store
+from imageyard.manifests.version import ROLES, Role, Version
+from imageyard.ray_jobs import drop as drop_folder
+from imageyard.ray_jobs import facts, ingest_facts, job
+from imageyard.ray_jobs.drop import Drop
+from imageyard.ray_jobs.engine import Engine
+from imageyard.ray_jobs.extractors.base import Extractor
+from imageyard.ray_jobs.fetch import read_caption
+from imageyard.ray_jobs.plan import plan_known, plan_new, shard_size
+from imageyard.ray_jobs.recipe import Recipe
+from imageyard.ray_jobs.state import (
+    CUSTOM,
+    REJECTION,
+    SPLIT,
+    TAGS,
+    Stamp,
+    State,
+    World,
+    labelled,
+)
+from imageyard.ray_jobs.steps.ingest import DROP, Ingest, captioned, ledger, names_of, undecided
+from imageyard.ray_jobs.summary import report_of
+from imageyard.ray_jobs.work import Item, Shard, Tally
+
+REMOVERS = 16
+
+
+class Watcher(Protocol):
+    """Who looks on while a job runs."""
+
+    def phase(self, name: str) -> None:
+        """What is being done now."""
+
+    def expect(self, images: int) -> None:
+        """How many images will be measured."""
+
+    def advance(self, tally: Tally) -> None:
+        """A shard is finished."""
+
+
+class Unwatched:
+    """Nobody looks on."""
+
+    def phase(self, name: str) -> None:
+        return None
+
+    def expect(self, images: int) -> None:
+        return None
+
+    def advance(self, tally: Tally) -> None:
+        return None
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a run needs besides dataset and recipe; none of it changes the result but the date."""
+
+    engine: Engine
+    models: Path
+    clock: job.Clock = lambda: datetime.now(UTC)
+    date: datetime | None = None
+    """The date of what this job says, for runs that are to be compared; unset, the time of its first start."""
+    shard: int | None = None
+    """Images a shard; unset, chosen by the number of images and workers."""
+    watcher: Watcher = field(default_factory=Unwatched)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a run."""
+
+    state: Literal["committed", "nothing"]
+    version: Version | None
+    """The version committed, or the newest where there was nothing to do."""
+    job: str | None
+    tally: Tally
+    waiting: tuple[tuple[str, str], ...]
+    """(key, why) of objects left in the drop folder."""
+    report: str | None
+    """URL of the report."""
+
+
+def run(dataset: Dataset, recipe: Recipe, around: Surroundings) -> Outcome:
+    """Apply `recipe` to what the dataset holds and what lies in its drop folder, and commit the result.
+
+    Killed at any moment and called again, it commits the same manifests. Raises ImageyardError, and then
+    nothing is committed and nothing in the drop folder is touched.
+    """
+    extractors = recipe.extractors(around.models)
+    return _Run(dataset, recipe, extractors, around).go()
+
+
+class _Run:
+    """One call of `run`, from the look at the drop folder to the cleared drop folder."""
+
+    def __init__(
+        self, dataset: Dataset, recipe: Recipe, extractors: Mapping[str, Extractor], around: Surroundings
+    ) -> None:
+        self._dataset = dataset
+        self._store: Store = dataset.store
+        self._recipe = recipe
+        self._extractors = extractors
+        self._around = around
+        self._fingerprint = recipe.fingerprint(extractors)
+        self._ingest = next((step for step in recipe.steps if isinstance(step, Ingest)), None)
+        self._job: job.Job | None = None
+        self._tally = Tally()
+        self._waiting: tuple[tuple[str, str], ...] = ()
+        self._drop: Drop | None = None
+
+    def go(self) -> Outcome:
+        try:
+            committed = self._dataset.commit(self._build)
+            if committed is not None:
+                return self._finish(committed, "committed")
+            newest = self._dataset.newest()
+            if newest is None:
+                return Outcome("nothing", None, None, self._tally, self._waiting, None)
+            return self._finish(newest, "nothing")
+        except ImageyardError as error:
+            self._ended("failed", str(error))
+            raise
+        except KeyboardInterrupt:
+            self._ended("stopped", "interrupted; run again to go on")
+            raise
+
+    def _ended(self, kind: Literal["failed", "stopped"], reason: str) -> None:
+        if self._job is None:
+            return
+        try:
+            self._job.say(kind, error=reason, work=asdict(self._tally))
+        except ImageyardError:
+            return  # the store that failed the job cannot note it either; the caller has the reason
+
+    def _build(self, parent: Version | None) -> Version | None:
+        """The record that follows `parent`; called again when another job commits first."""
+        watcher = self._around.watcher
+        watcher.phase("looking at the drop folder")
+        drop = self._look(parent)
+        self._drop, self._waiting = drop, drop.waiting if drop else ()
+        new = drop.new if drop else ()
+        if parent is not None and parent.fingerprint == self._fingerprint and not new and not self._late(parent, drop):
+            return None
+        if parent is None and not new:
+            return None
+        running = self._started(parent, drop)
+        samples = list(self._parent_samples(parent))
+        self._measure(samples, new, running)
+        watcher.phase("deciding")
+        world = World(
+            self._store, Stamp(f"imageyard/{self._recipe.job_name}", running.record.created), self._extractors
+        )
+        events = self._events(new)
+        state, taken_late = self._with_late(self._opened(samples, events, world), drop, world)
+        for step in self._recipe.steps:
+            state = step.decide(state, world)
+        consumed = self._consumed(events, drop, taken_late)
+        watcher.phase("committing")
+        draft = self._dataset.draft(self._lines(state, world), consumed=consumed)
+        roles = {role: entry.lines for role, entry in draft.manifests.items()}
+        return Version(
+            number=parent.number + 1 if parent else 1,
+            transaction=draft.transaction,
+            parent=parent.number if parent else None,
+            parent_sha256=parent.sha256 if parent else None,
+            created=running.record.created,
+            job=running.record.id,
+            fingerprint=self._fingerprint,
+            recipe=self._recipe.plain(),
+            extractors={name: extractor.identity() for name, extractor in self._extractors.items()},
+            counts={**roles, **_counts(state, events)},
+            manifests=dict(draft.manifests),
+            consumed=draft.consumed,
+        )
+
+    def _look(self, parent: Version | None) -> Drop | None:
+        if self._ingest is None:
+            return None
+        return drop_folder.look(self._store, lambda: self._known(parent))
+
+    def _known(self, parent: Version | None) -> set[tuple[str, str]]:
+        """Drop-folder objects that `parent` has inside: by its record, and by every sample's own ledger."""
+        known = self._dataset.consumed(parent) if parent else set()
+        for sample in self._parent_samples(parent):
+            known.update(ledger(sample))
+        return known
+
+    def _started(self, parent: Version | None, drop: Drop | None) -> job.Job:
+        """The job, started once; a rebase on another parent is the same job."""
+        if self._job is None:
+            seen = [(item.id, item.key) for item in drop.new] if drop else []
+            now = self._around.date or self._around.clock()
+            record = job.JobRecord(
+                id=job.job_id(parent.sha256 if parent else None, self._fingerprint, seen),
+                dataset=self._dataset.url,
+                parent=parent.number if parent else None,
+                created=job.stamp(now),
+                fingerprint=self._fingerprint,
+                recipe=self._recipe.plain(),
+            )
+            self._job = job.start(self._store, record, self._around.clock)
+            self._job.say("running", images=len(seen))
+        return self._job
+
+    def _parent_samples(self, parent: Version | None) -> Iterator[Sample]:
+        for role in ROLES if parent else ():
+            assert parent is not None  # noqa: S101  # for the type checker
+            yield from self._dataset.read(parent, role)
+
+    def _measure(self, samples: Sequence[Sample], new: Sequence[Item], running: job.Job) -> None:
+        """Have everything measured that is missing: new drop objects, then known images that lack facts."""
+        self._work(
+            plan_new(self._store, new, self._extractors, self._size(len(new))),
+            running,
+        )
+        ingested = (
+            Item(ingest_facts.image_key(event["content"], event["extension"]), event["size"], sha256=event["content"])
+            for event in self._events(new)
+            if event["content"] is not None
+        )
+        known = plan_known(self._store, samples, self._extractors, self._size(len(samples)), also=ingested)
+        self._work(known, running)
+
+    def _size(self, images: int) -> int:
+        return self._around.shard or shard_size(images, self._around.engine.parallel)
+
+    def _work(self, shards: Sequence[Shard], running: job.Job) -> None:
+        if not shards:
+            return
+        watcher = self._around.watcher
+        watcher.phase("measuring")
+        watcher.expect(sum(len(shard.items) for shard in shards))
+
+        def done(tally: Tally) -> None:
+            self._tally += tally
+            watcher.advance(tally)
+            running.say_progress(work=asdict(self._tally))
+
+        self._around.engine.run(self._store, shards, tuple(self._extractors.values()), done)
+
+    def _events(self, new: Sequence[Item]) -> list[dict[str, Any]]:
+        """What taking in each new drop object found, in order of key; those that went away are not among them."""
+        table = facts.read(self._store, ingest_facts.IDENTITY, [item.id for item in new], ingest_facts.COLUMNS)
+        return [event for event in table.to_pylist() if event["key"] is not None]
+
+    def _opened(self, samples: Sequence[Sample], events: Sequence[Mapping[str, Any]], world: World) -> State:
+        """Everything in, nothing decided but what earlier recipes decided and this one does not."""
+        steps = {step.kind for step in self._recipe.steps}
+        rows = sorted(((sample.key, *undecided(sample, steps)) for sample in samples), key=lambda row: row[0])
+        state = State(
+            keys=[key for key, _, _ in rows],
+            samples=[sample.forget() for _, sample, _ in rows],
+            rejections=[rejection for _, _, rejection in rows],
+            groups=range(len(rows)),
+        )
+        return self._ingest.take_in(state, events, world) if self._ingest else state
+
+    def _late(self, parent: Version, drop: Drop | None) -> bool:
+        """Whether the drop folder holds a caption for an image that came earlier."""
+        if drop is None or not drop.captions:
+            return False
+        stems = {_stem(DROP + name) for sample in self._parent_samples(parent) for name in names_of(sample)}
+        return any(_stem(side.key) in stems for side in drop.captions)
+
+    def _with_late(self, state: State, drop: Drop | None, world: World) -> tuple[State, list[tuple[str, str]]]:
+        """The state with captions that came after their images, and the (key, ETag) pairs of those captions."""
+        if drop is None or not drop.captions:
+            return state, []
+        rows = {_stem(DROP + name): row for row, sample in enumerate(state.samples) for name in names_of(sample)}
+        samples, taken = list(state.samples), []
+        for side in drop.captions:
+            row = rows.get(_stem(side.key))
+            if row is None:
+                self._waiting += ((side.key, "a caption whose image has not come"),)
+                continue
+            try:
+                samples[row] = captioned(samples[row], read_caption(self._store, side), (side.key, side.etag), world.stamp).forget()
+                taken.append((side.key, side.etag))
+            except UnicodeError as error:
+                self._waiting += ((side.key, f"a caption that cannot be read: {error}"),)
+            except (ChangedError, NotFoundError):
+                continue
+        return replace(state, samples=samples), taken
+
+    def _consumed(
+        self, events: Sequence[Mapping[str, Any]], drop: Drop | None, late: Sequence[tuple[str, str]]
+    ) -> set[tuple[str, str]]:
+        """Events that the new version has inside: its own, and older ones still lying in the drop folder."""
+        consumed = set(late) | {(entry.key, entry.etag) for entry in (drop.taken if drop else ())}
+        for event in events:
+            consumed.add((event["key"], event["etag"]))
+            if event["caption_error"] is not None:
+                why = f"a caption that cannot be read: {event['caption_error']}"
+                self._waiting += ((event["caption_key"], why),)
+            elif event["caption_key"] is not None:
+                consumed.add((event["caption_key"], event["caption_etag"]))
+        return consumed
+
+    def _lines(self, state: State, world: World) -> Iterator[tuple[Role, Sample]]:
+        """Every sample with its role, in order of key."""
+        for sample, rejection in zip(state.samples, state.rejections, strict=True):
+            if rejection is not None:
+                metadata = world.stamp.metadata(CUSTOM, rejection.step)
+                yield "rejected", labelled(sample, REJECTION, rejection.value(), metadata)
+            else:
+                split = sample.value(SPLIT)
+                yield split if split in ROLES else "unsplit", sample.without(REJECTION)
+            sample.forget()
+
+    def _finish(self, version: Version, state: Literal["committed", "nothing"]) -> Outcome:
+        """After the commit: the report, and the consumed objects out of the drop folder; done again if interrupted."""
+        watcher = self._around.watcher
+        watcher.phase("writing the report")
+        key = f"jobs/{version.job}/report.html"
+        if not any(entry.key == key for entry in self._store.list(f"jobs/{version.job}")):
+            page = report_of(self._dataset, version, self._tally, self._waiting)
+            self._store.ensure(key, page)
+        watcher.phase("clearing the drop folder")
+        self._clear(version)
+        if state == "committed" and self._job is not None:
+            self._job.say("committed", version=version.number, work=asdict(self._tally), counts=version.counts)
+        return Outcome(state, version, version.job, self._tally, self._waiting, self._store.address(key))
+
+    def _clear(self, version: Version) -> None:
+        """Remove what `version` has inside, unless a sample still refers to it or somebody has put another there."""
+        if self._drop is None:
+            return
+        inside = self._dataset.consumed(version) | {(entry.key, entry.etag) for entry in self._drop.taken}
+        lying = [entry for entry in self._drop.entries.values() if (entry.key, entry.etag) in inside]
+        if not lying:
+            return
+        referred = {sample.source_ref for sample in self._dataset.read(version, "rejected")}
+        with ThreadPoolExecutor(REMOVERS) as pool:
+            gone = [entry for entry in lying if self._store.address(entry.key) not in referred]
+            list(pool.map(self._store.remove, gone))
+
+
+def _stem(key: str) -> str:
+    return key.rsplit(".", 1)[0] if "." in key.rsplit("/", 1)[-1] else key
+
+
+def _counts(state: State, events: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """What the version record says of the job: found, new, copies under another name, rejections by check."""
+    contents = Counter(event["content"] or event["key"] for event in events)
+    checks = Counter(rejection.check for rejection in state.rejections if rejection is not None)
+    tags = sum(len(state.samples[row].value(TAGS) or ()) for row in state.standing)
+    return {
+        "found": len(events),
+        "contents": len(contents),
+        "exact-copies": len(events) - len(contents),
+        "tags": tags,
+        **{f"rejected-{check}": count for check, count in sorted(checks.items())},
+    }

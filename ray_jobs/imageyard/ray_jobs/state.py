@@ -1,0 +1,109 @@
+"""What steps work on: every sample of the dataset, in one order, with what has been decided so far."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from imageyard.manifests.sample import Json, Sample
+from imageyard.manifests.store import Store
+from imageyard.ray_jobs import facts
+from imageyard.ray_jobs.extractors.base import Extractor
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+REJECTION = "rejection"
+ORIGIN = "origin"
+CAPTION = "caption"
+TAGS = "tags"
+RATING = "rating"
+SPLIT = "split"
+CUSTOM = "groundtruth/custom"
+ONE_LABEL = "groundtruth/image-classification"
+MANY_LABELS = "groundtruth/image-classification-multilabel"
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """Why a sample is out."""
+
+    step: str
+    check: str
+    reason: str
+    """A sentence with the measured value and the threshold."""
+    evidence: Mapping[str, Json] = field(default_factory=dict)
+
+    def value(self) -> dict[str, Json]:
+        return {"step": self.step, "check": self.check, "reason": self.reason, **self.evidence}
+
+
+@dataclass(frozen=True)
+class State:
+    """Aligned columns, one row a sample, ordered by key."""
+
+    keys: Sequence[str]
+    """The content's sha256, or for the few samples without one a digest of their reference."""
+    samples: Sequence[Sample]
+    rejections: Sequence[Rejection | None]
+    groups: Sequence[int]
+    """The row of the first member of a sample's duplicate group; its own row where it has no duplicates."""
+
+    @property
+    def standing(self) -> list[int]:
+        """Rows that are not rejected."""
+        return [row for row, rejection in enumerate(self.rejections) if rejection is None]
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """Who says what steps say: provenance of every pair a job writes."""
+
+    job: str
+    created: str
+
+    def metadata(self, kind: str, step: str, **members: Json) -> dict[str, Json]:
+        """Metadata of a pair of Ground Truth type `kind`, made by a machine unless `members` says otherwise."""
+        return {
+            "type": kind,
+            "human-annotated": "no",
+            "creation-date": self.created,
+            "job-name": self.job,
+            "step": step,
+            **members,
+        }
+
+
+@dataclass(frozen=True)
+class World:
+    """What a step may look at besides the samples."""
+
+    store: Store
+    stamp: Stamp
+    extractors: Mapping[str, Extractor]
+    """Those of the recipe, by name."""
+
+    def columns(self, extractor: str, keys: Sequence[str], names: Sequence[str]) -> dict[str, list[Any]]:
+        """Facts as lists aligned with `keys`, None where there is none; `error` is always among them."""
+        table = self.table(extractor, keys, names)
+        return {name: table.column(name).to_pylist() for name in table.column_names}
+
+    def table(self, extractor: str, keys: Sequence[str], names: Sequence[str]) -> pa.Table:
+        """The same as an Arrow table."""
+        return facts.read(self.store, self.extractors[extractor].identity(), keys, names)
+
+
+def labelled(sample: Sample, name: str, value: Json, metadata: Mapping[str, Json]) -> Sample:
+    """`sample` with the pair, unless it says the same already or a person has said something else.
+
+    A pair that says the same keeps its date and job, so a line changes only when what it says does.
+    """
+    old = sample.metadata(name)
+    if old is not None:
+        if old.get("human-annotated") == "yes" and metadata.get("human-annotated") != "yes":
+            return sample
+        same = {**metadata, "creation-date": old.get("creation-date"), "job-name": old.get("job-name")}
+        if old == same and sample.value(name) == value:
+            return sample
+    return sample.with_label(name, value, metadata)

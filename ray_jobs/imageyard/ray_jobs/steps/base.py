@@ -1,0 +1,27 @@
+"""A step: frozen parameters of one decision over samples and facts; it never sees pixels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+from imageyard.ray_jobs.extractors.base import Extractor
+from imageyard.ray_jobs.state import State, World
+
+
+class Step(BaseModel):
+    """One entry of a recipe."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    kind: ClassVar[str]
+
+    def extractors(self, models: Path) -> tuple[Extractor, ...]:
+        """What must have been measured; `models` is the folder of model files. Raises ModelError."""
+        return ()
+
+    def decide(self, state: State, world: World) -> State:
+        """The state after this decision; the same rows in the same order."""
+        raise NotImplementedError

@@ -1,0 +1,127 @@
+"""Dedup: of images that are copies of each other, the best is kept and every other one names a kept witness."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import Field
+
+from imageyard.manifests.sample import Sample
+from imageyard.ray_jobs.extractors.base import Extractor
+from imageyard.ray_jobs.extractors.hashes import Hashes
+from imageyard.ray_jobs.extractors.probe import Probe
+from imageyard.ray_jobs.hamming import pairs_within
+from imageyard.ray_jobs.state import CAPTION, SPLIT, Rejection, State, World
+from imageyard.ray_jobs.steps.base import Step
+from imageyard.ray_jobs.steps.ingest import names_of
+
+if TYPE_CHECKING:
+    import numpy as np
+
+LOSSLESS = ("png", "bmp", "tiff")
+_PROBE = ("width", "height", "detail", "format", "jpeg_quality", "sharpness")
+
+
+class Dedup(Step):
+    """Near duplicates by PDQ; exact ones are one sample already, since images are named by their content."""
+
+    kind: ClassVar[str] = "dedup"
+
+    within: int = Field(default=31, ge=0, le=127)
+    """Hamming bits of 256. 31 is Meta's threshold for copies."""
+    min_quality: int = Field(default=50, ge=0, le=100)
+    """PDQ quality below which an image is too featureless to be compared."""
+
+    def extractors(self, models: Path) -> tuple[Extractor, ...]:
+        return (Probe(), Hashes())
+
+    def decide(self, state: State, world: World) -> State:
+        """Quality-ordered greedy leader: no two kept are within the distance, every dropped one has a kept witness.
+
+        A component of the duplicate graph is a group, whatever of it is kept, so that a split can hold it
+        together.
+        """
+        import numpy as np
+
+        hashes = world.table(Hashes.name, state.keys, ["pdq", "pdq_quality"])
+        quality = np.array([q if q is not None else -1 for q in hashes.column("pdq_quality").to_pylist()])
+        standing = np.array([row for row in state.standing if quality[row] >= self.min_quality], dtype=np.int64)
+        codes = _codes(hashes.column("pdq"), standing)
+        first, second, apart = pairs_within(codes, self.within)
+        near: dict[int, list[tuple[int, int]]] = {}
+        for a, b, d in zip(standing[first].tolist(), standing[second].tolist(), apart.tolist(), strict=True):
+            near.setdefault(a, []).append((b, d))
+            near.setdefault(b, []).append((a, d))
+        rank = self._ranks(state, world, sorted(near))
+        rejections = list(state.rejections)
+        for row in sorted(near, key=rank.__getitem__):
+            kept = [(rank[other], other, d) for other, d in near[row] if other in near and rejections[other] is None]
+            better = [found for found in kept if found[0] < rank[row]]
+            if better:
+                _, witness, d = min(better)
+                rejections[row] = self._duplicate(state, witness, d)
+        return replace(state, rejections=rejections, groups=_components(len(state.keys), near))
+
+    def _duplicate(self, state: State, witness: int, distance: int) -> Rejection:
+        names = names_of(state.samples[witness])
+        called = names[0] if names else state.keys[witness][:12]
+        return Rejection(
+            self.kind,
+            "duplicate",
+            f"{distance} of 256 bits from {called}, which is kept; copies differ by at most {self.within}",
+            {"measured": distance, "threshold": self.within, "kept": state.keys[witness]},
+        )
+
+    def _ranks(self, state: State, world: World, rows: list[int]) -> dict[int, tuple[Any, ...]]:
+        """A total order, best first: protected split, human words, real pixels, lossless, quality, first seen."""
+        probe = world.columns(Probe.name, [state.keys[row] for row in rows], _PROBE)
+        ranks: dict[int, tuple[Any, ...]] = {}
+        for at, row in enumerate(rows):
+            sample = state.samples[row]
+            width, height, detail, kind, jpeg, sharp = (probe[name][at] for name in _PROBE)
+            pixels = int((width or 0) * (height or 0) * (detail or 1) ** 2)
+            caption = sample.value(CAPTION)
+            ranks[row] = (
+                sample.value(SPLIT) not in ("test", "validation"),
+                not _has_words(sample),
+                -pixels,
+                kind not in LOSSLESS,
+                -(jpeg or 0),
+                -(sharp or 0),
+                -len(caption) if isinstance(caption, str) else 0,
+                (sample.metadata("origin") or {}).get("creation-date", ""),
+                state.keys[row],
+            )
+        return ranks
+
+
+def _has_words(sample: Sample) -> bool:
+    """Whether a person has labelled or captioned the image."""
+    return any((sample.metadata(name) or {}).get("human-annotated") == "yes" for name in sample.label_names)
+
+
+def _codes(column: Any, rows: np.ndarray) -> np.ndarray:
+    import numpy as np
+
+    values = column.take(rows).to_pylist()
+    return np.frombuffer(b"".join(values), dtype=">u8").astype(np.uint64).reshape(len(values), 4)
+
+
+def _components(size: int, near: dict[int, list[tuple[int, int]]]) -> list[int]:
+    """For every row the smallest row it is connected to: union-find, the smaller root wins."""
+    parent = list(range(size))
+
+    def root(row: int) -> int:
+        while parent[row] != row:
+            parent[row] = parent[parent[row]]
+            row = parent[row]
+        return row
+
+    for row, others in near.items():
+        for other, _ in others:
+            a, b = root(row), root(other)
+            if a != b:
+                parent[max(a, b)] = min(a, b)
+    return [root(row) for row in range(size)]

@@ -1,0 +1,112 @@
+"""The command line: run a recipe, and look at what versions say."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from imageyard.manifests.errors import ImageyardError
+
+app = typer.Typer(
+    name="imageyard",
+    help="Curate image datasets on object storage and freeze them as versioned Ground Truth manifests.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+Url = Annotated[str, typer.Argument(help="URL of the dataset: s3:// gs:// az:// or file://", metavar="DATASET")]
+Number = Annotated[int | None, typer.Option("--version", "-v", help="Version number; the newest if not given.", min=1)]
+
+
+@app.command()
+def run(
+    recipe: Annotated[Path, typer.Argument(help="The recipe, a YAML file.")],
+    dataset: Annotated[str | None, typer.Option(help="URL of the dataset, instead of the recipe's.")] = None,
+    actors: Annotated[
+        int | None, typer.Option(help="Ray actors; as many as there are CPUs if not given.", min=1)
+    ] = None,
+    cpus: Annotated[int, typer.Option(help="CPUs of each actor.", min=1)] = 1,
+    gpus: Annotated[float, typer.Option(help="GPUs of each actor; a share such as 0.5 is allowed.", min=0)] = 0,
+    shard: Annotated[int | None, typer.Option(help="Images a shard; chosen if not given.", min=1)] = None,
+    ray: Annotated[str, typer.Option(help="Address of a Ray cluster; a local one is started if not given.")] = "local",
+    as_json: Json = False,
+) -> None:
+    """Apply a recipe to a dataset and what lies in its drop folder, and commit the result as a new version."""
+    from imageyard.service.run_command import run_recipe
+
+    try:
+        run_recipe(
+            recipe, dataset=dataset, actors=actors, cpus=cpus, gpus=gpus, shard=shard, address=ray, as_json=as_json
+        )
+    except KeyboardInterrupt:
+        typer.echo("stopped; nothing is lost: run the same command again to go on", err=True)
+        raise typer.Exit(130) from None
+
+
+@app.command()
+def log(dataset: Url, as_json: Json = False) -> None:
+    """List the versions of a dataset, newest first."""
+    from imageyard.service.look_commands import show_log
+
+    show_log(dataset, as_json=as_json)
+
+
+@app.command()
+def show(
+    dataset: Url,
+    version: Number = None,
+    role: Annotated[str | None, typer.Option(help="List the samples of this role.")] = None,
+    limit: Annotated[int, typer.Option(help="Samples to list at most.", min=1)] = 20,
+    as_json: Json = False,
+) -> None:
+    """Describe a version: counts, recipe, manifests; with --role, its samples."""
+    from imageyard.service.look_commands import show_version
+
+    show_version(dataset, version, role=role, limit=limit, as_json=as_json)
+
+
+@app.command()
+def explain(
+    dataset: Url,
+    image: Annotated[str, typer.Argument(help="A name as it was dropped, the beginning of a sha256, or a URL.")],
+    version: Number = None,
+    as_json: Json = False,
+) -> None:
+    """Say everything known about one image: facts, decisions, and why it was rejected."""
+    from imageyard.service.look_commands import show_image
+
+    show_image(dataset, image, version, as_json=as_json)
+
+
+@app.command()
+def diff(
+    dataset: Url,
+    older: Annotated[int, typer.Argument(min=1)],
+    newer: Annotated[int, typer.Argument(min=1)],
+    limit: Annotated[int, typer.Option(help="Changes to list at most.", min=1)] = 50,
+    as_json: Json = False,
+) -> None:
+    """List what differs between two versions."""
+    from imageyard.service.look_commands import show_diff
+
+    show_diff(dataset, older, newer, limit=limit, as_json=as_json)
+
+
+def main() -> None:
+    """The console script: every foreseen error is one line on standard error and exit code 2."""
+    try:
+        app()
+    except ImageyardError as error:
+        text = " ".join(str(error).split("\n")) if "--json" not in sys.argv else json.dumps({"error": str(error)})
+        typer.echo(text if "--json" in sys.argv else f"error: {text}", err=True)
+        raise SystemExit(2) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""The demo: an S3 server of its own, pictures in a drop folder, the main job, and the first batch of a trainer."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from imageyard.manifests.errors import ImageyardError
+from imageyard.manifests.store import Store
+from imageyard.service.console import say
+from imageyard.service.demo_pictures import write_demo_pictures
+from imageyard.service.local_s3 import serve
+from imageyard.service.run_command import run_recipe
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+BUCKET = "imageyard-demo"
+RECIPE = """\
+dataset: {url}
+steps:
+  - ingest: {{}}
+  - validate: {{min_side: 256}}
+  - dedup: {{within: 31}}
+  - tag: {{model: efficientnet-lite0, threshold: 0.35, blacklist: [web_site]}}
+  - split: {{test: 0.1, validation: 0.1}}
+"""
+
+
+def main() -> None:
+    """`python -m imageyard.service.demo [--images FOLDER]`: keeps everything below --folder and can be run again."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--images", type=Path, help="a folder of your own pictures, instead of the demo's")
+    parser.add_argument("--folder", type=Path, default=Path(".imageyard/demo"), help="where everything is kept")
+    arguments = parser.parse_args()
+    try:
+        demonstrate(arguments.folder.resolve(), arguments.images)
+    except ImageyardError as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("stopped; nothing is lost: run the same command again to go on")
+
+
+def demonstrate(folder: Path, images: Path | None) -> None:
+    """Run the main job on the demo's pictures, or on those in `images`. Raises ImageyardError."""
+    if images is not None and not images.is_dir():
+        raise ImageyardError(f"{images}: not a folder; IMAGES=… names the folder that holds your pictures")
+    source = images or folder / "pictures"
+    if images is None and not source.exists():
+        write_demo_pictures(source)
+    os.environ.setdefault("IMAGEYARD_MODELS", str(folder / "models"))
+    say(f"starting the embedded S3 server, data in {folder / 's3'}")
+    with serve(folder / "s3") as server:
+        os.environ.update(server.environment())
+        server.create_bucket(BUCKET)
+        name = "pictures" if images is None else _dataset_name(images.resolve())
+        url = f"s3://{BUCKET}/datasets/{name}"
+        count = _upload(source, Store.open(f"{url}/drop"))
+        say(f"{count:,} files from {source} lie in {url}/drop/")
+        recipe = folder / f"{name}.yaml"
+        recipe.write_text(RECIPE.format(url=url))
+        say(f"running {recipe}\n")
+        outcome = run_recipe(
+            recipe, dataset=None, actors=None, cpus=1, gpus=0, shard=None, address="local", as_json=False
+        )
+        if outcome.report is not None:
+            page = folder / f"{name}-report.html"
+            dataset = Store.open(url)
+            page.write_bytes(dataset.get(str(dataset.key_of(outcome.report))))
+            say(f"a copy of the report to open in a browser: {page}")
+        if outcome.version is not None:
+            _read_a_batch(url, outcome.version.number)
+
+
+def _dataset_name(images: Path) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", images.name.lower()).strip("-") or "images"
+
+
+def _upload(source: Path, drop: Store) -> int:
+    """Put every file below `source` that is not in the drop folder there; how many were looked at."""
+    files = sorted(path for path in source.rglob("*") if path.is_file() and not path.name.startswith("."))
+    if not files:
+        raise ImageyardError(f"{source}: no files in it")
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(lambda path: drop.ensure(path.relative_to(source).as_posix(), path.read_bytes()), files))
+    return len(files)
+
+
+def _read_a_batch(url: str, version: int) -> None:
+    """Print what a trainer would see first."""
+    from torch import Tensor
+
+    from imageyard.manifests.loader import VersionStream, to_tensor
+
+    def square(image: Image.Image) -> Tensor:
+        return to_tensor(image.resize((256, 256)))
+
+    stream = VersionStream(url, version, "train", global_batch=4, transform=square)
+    batch = next(iter(stream.batches()))
+    images = batch["image"]
+    say(f"\nthe first batch that a training loader reads from version {version}, role train:")
+    say(f"  images {tuple(images.shape)} {images.dtype}, from {images.min()} to {images.max()}")
+    for source, tags, caption in zip(batch["source_ref"], batch["tags"], batch["caption"], strict=True):
+        words = caption or ", ".join(tags[:6]) or "no tags"
+        say(f"  …/{source.rsplit('/', 1)[-1][:16]}…  {words}")
+
+
+if __name__ == "__main__":
+    main()

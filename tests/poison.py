@@ -1,0 +1,55 @@
+"""An extractor that kills its worker on one kind of picture, as a broken decoder does; a module so that workers find it."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from imageyard.ray_jobs.canonical import Decoded
+from imageyard.ray_jobs.extractors.base import Extractor, PixelExtractor, Row
+from imageyard.ray_jobs.state import State, World
+from imageyard.ray_jobs.steps.base import Step
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SIZE = (77, 77)
+"""The pictures that kill."""
+
+
+class Poison(PixelExtractor):
+    name: ClassVar[str] = "poison"
+    version: ClassVar[int] = 1
+
+    raises: bool = False
+    """Whether it raises instead."""
+
+    @classmethod
+    def columns(cls) -> Sequence[pa.Field]:
+        import pyarrow as pa
+
+        return [pa.field("seen", pa.bool_())]
+
+    def measure(self, image: Decoded) -> Row:
+        if image.rgb.size == SIZE:
+            if self.raises:
+                raise ZeroDivisionError("an unlucky picture")
+            os.kill(os.getpid(), signal.SIGSEGV)
+        return {"seen": True}
+
+
+class Look(Step):
+    """Wants the poison measured."""
+
+    kind: ClassVar[str] = "look"
+
+    raises: bool = False
+
+    def extractors(self, models: Path) -> tuple[Extractor, ...]:
+        return (Poison(raises=self.raises),)
+
+    def decide(self, state: State, world: World) -> State:
+        return state

@@ -1,0 +1,314 @@
+"""The main job, in process: a drop folder becomes a committed version, and decisions are free."""
+
+from pathlib import Path
+
+import pictures
+import pytest
+from jobs import by_name, drop, go, job_events, manifests, reason, recipe, roles, store_keys
+from PIL import Image
+from sentinel import build_sentinel
+
+from imageyard.manifests import Dataset
+from imageyard.manifests.errors import ModelError
+
+ROTATED = Image.Transpose.ROTATE_90
+
+
+@pytest.fixture()
+def dataset(tmp_path: Path) -> Dataset:
+    return Dataset.open(f"memory://{tmp_path.name}")
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models")
+    build_sentinel(folder / "sentinel")
+    return folder
+
+
+def main(dataset: Dataset, models: Path, threshold: float = 0.35, blacklist: tuple[str, ...] = ()) -> object:
+    return recipe(
+        dataset,
+        "ingest",
+        {"validate": {"min_side": 64}},
+        "dedup",
+        {"tag": {"model": str(models / "sentinel"), "threshold": threshold, "blacklist": list(blacklist)}},
+        {"split": {"test": 0.2, "validation": 0.2}},
+    )
+
+
+def photos(count: int, first: int = 0) -> dict[str, bytes]:
+    return {f"p{seed:03d}.jpg": pictures.photo(seed, (160, 120)) for seed in range(first, first + count)}
+
+
+def test_a_drop_folder_becomes_a_version_and_is_cleared(dataset: Dataset, models: Path) -> None:
+    drop(dataset, photos(10))
+    outcome = go(dataset, main(dataset, models), models)
+    assert outcome.state == "committed"
+    assert outcome.version is not None
+    counts = outcome.version.counts
+    assert (counts["train"], counts["validation"], counts["test"]) == (6, 2, 2)
+    assert store_keys(dataset.store, "drop") == []
+    for role, sample in by_name(dataset, outcome.version).values():
+        assert sample.value("split") == role
+        key = dataset.store.key_of(sample.source_ref)
+        assert key == f"images/{sample.key[:2]}/{sample.key}.jpg"
+        metadata = sample.metadata("tags")
+        assert metadata is not None
+        assert metadata["type"] == "groundtruth/image-classification-multilabel"
+        assert metadata["human-annotated"] == "no"
+        assert metadata["creation-date"] == "2026-01-15T09:30:00.000000"
+        assert set(metadata["class-map"]) == {str(index) for index in sample.value("tags")}
+
+
+def test_a_second_run_finds_nothing_to_do(dataset: Dataset, models: Path) -> None:
+    drop(dataset, photos(4))
+    first = go(dataset, main(dataset, models), models)
+    before = store_keys(dataset.store)
+    second = go(dataset, main(dataset, models), models)
+    assert (second.state, second.version) == ("nothing", first.version)
+    assert second.tally.read == 0
+    assert store_keys(dataset.store) == before
+
+
+def test_an_empty_drop_folder_writes_nothing_at_all(dataset: Dataset, models: Path) -> None:
+    assert go(dataset, main(dataset, models), models).state == "nothing"
+    assert store_keys(dataset.store) == []
+
+
+def test_other_thresholds_and_blacklists_read_nothing_and_run_no_model(dataset: Dataset, models: Path) -> None:
+    files = {"red.png": pictures.flat("red", (80, 80)), "white.png": pictures.flat("white", (80, 80))}
+    drop(dataset, files)
+    first = go(dataset, main(dataset, models), models)
+    tags = set(tag_names(dataset, first.version, "red.png"))
+    assert "red" in tags
+    second = go(dataset, main(dataset, models, blacklist=("RED",)), models)
+    assert second.state == "committed"
+    assert set(tag_names(dataset, second.version, "red.png")) == tags - {"red"}
+    go(dataset, main(dataset, models, threshold=0.99999), models)
+    assert second.job is not None
+    (work,) = [event["work"] for event in job_events(dataset, second.job) if event["kind"] == "committed"]
+    assert (work["read"], work["decoded"], work["model_runs"]) == (0, 0, 0)
+
+
+def tag_names(dataset: Dataset, version: object, name: str) -> list[str]:
+    _, sample = by_name(dataset, version)[name]  # type: ignore[arg-type]
+    metadata = sample.metadata("tags")
+    assert metadata is not None
+    return list(metadata["class-map"].values())
+
+
+def test_adding_ten_images_reads_ten_images(dataset: Dataset, models: Path) -> None:
+    drop(dataset, photos(30))
+    first = go(dataset, main(dataset, models), models)
+    drop(dataset, photos(10, first=30))
+    second = go(dataset, main(dataset, models), models)
+    assert (second.tally.read, second.tally.decoded, second.tally.ingested) == (10, 10, 10)
+    before, after = roles(dataset, first.version), roles(dataset, second.version)
+    assert {name: after[name] for name in before} == before
+    assert len(after) == 40
+    old = b"".join(manifests(dataset, first.version).values()).splitlines()
+    new = b"".join(manifests(dataset, second.version).values()).splitlines()
+    assert set(old) <= set(new)
+
+
+BAD = {
+    "empty.jpg": (b"", "empty"),
+    "page.jpg": (pictures.text(), "not-an-image"),
+    "half.jpg": (pictures.truncated(), "truncated"),
+    "bomb.png": (pictures.bomb(), "too-many-pixels"),
+    "moving.gif": (pictures.animated(size=(200, 200)), "animated"),
+    "ink.jpg": (pictures.cmyk(size=(200, 200)), "cmyk"),
+    "deep.png": (pictures.sixteen_bit(size=(200, 200)), "16-bit"),
+    "small.png": (pictures.flat(size=(40, 300)), "min_side"),
+}
+
+
+def test_a_bad_image_is_one_rejected_sample_with_a_reason(dataset: Dataset, models: Path) -> None:
+    drop(dataset, {**{name: data for name, (data, _) in BAD.items()}, **photos(3)})
+    outcome = go(dataset, main(dataset, models), models)
+    samples = by_name(dataset, outcome.version)
+    assert {name: reason(samples[name][1]).split(":")[0] for name in BAD} == {
+        name: check for name, (_, check) in BAD.items()
+    }
+    assert [role for name, (role, _) in samples.items() if name not in BAD].count("rejected") == 0
+    for name, (data, _) in BAD.items():  # nothing is lost: the bytes lie where the sample says
+        key = dataset.store.key_of(samples[name][1].source_ref)
+        assert key is not None
+        assert dataset.store.get(key) == data
+
+
+def test_a_rejection_names_the_value_and_the_threshold(dataset: Dataset, models: Path) -> None:
+    drop(dataset, {"small.png": pictures.flat(size=(40, 300))})
+    outcome = go(dataset, main(dataset, models), models)
+    _, sample = by_name(dataset, outcome.version)["small.png"]
+    assert sample.value("rejection")["measured"] == 40
+    assert sample.value("rejection")["threshold"] == 64
+    assert "the shorter side is 40 pixels; at least 64" in reason(sample)
+
+
+def test_a_lower_threshold_brings_an_image_back_without_reading_it(dataset: Dataset, models: Path) -> None:
+    drop(dataset, {"small.png": pictures.flat(size=(40, 300)), **photos(2)})
+    go(dataset, recipe(dataset, "ingest", {"validate": {"min_side": 64}}), models)
+    again = go(dataset, recipe(dataset, "ingest", {"validate": {"min_side": 32}}), models)
+    assert roles(dataset, again.version)["small.png"] == "unsplit"
+    assert again.tally.read == 0
+
+
+def test_a_rejection_stays_when_a_recipe_without_its_step_is_run(dataset: Dataset, models: Path) -> None:
+    drop(dataset, {"small.png": pictures.flat(size=(40, 300)), **photos(2)})
+    go(dataset, recipe(dataset, "ingest", {"validate": {"min_side": 64}}), models)
+    again = go(dataset, recipe(dataset, {"split": {"test": 0.5}}), models)
+    assert roles(dataset, again.version)["small.png"] == "rejected"
+
+
+def test_of_copies_the_best_is_kept_and_the_others_name_it(dataset: Dataset, models: Path) -> None:
+    original = pictures.scene(1, (640, 480))
+    files = {
+        "original.png": pictures.encoded(original, "PNG"),
+        "again.jpg": pictures.encoded(original, "JPEG", quality=60),
+        "half.jpg": pictures.encoded(original.resize((320, 240)), "JPEG", quality=90),
+        "double.png": pictures.encoded(original.resize((1280, 960), Image.Resampling.BICUBIC), "PNG"),
+        "other.jpg": pictures.photo(2, (640, 480)),
+    }
+    drop(dataset, files)
+    outcome = go(dataset, main(dataset, models), models)
+    samples = by_name(dataset, outcome.version)
+    assert samples["original.png"][0] != "rejected"
+    assert samples["other.jpg"][0] != "rejected"
+    for name in ("again.jpg", "half.jpg", "double.png"):
+        value = samples[name][1].value("rejection")
+        assert value["check"] == "duplicate"
+        assert value["kept"] == samples["original.png"][1].key
+        assert value["measured"] <= 31
+        assert "original.png" in value["reason"]
+
+
+def test_the_same_bytes_under_two_names_are_one_sample_with_both(dataset: Dataset, models: Path) -> None:
+    data = pictures.photo(1, (160, 120))
+    drop(dataset, {"a.jpg": data, "folder/b.jpg": data})
+    outcome = go(dataset, main(dataset, models), models)
+    samples = by_name(dataset, outcome.version)
+    assert samples["a.jpg"][1] == samples["folder/b.jpg"][1]
+    assert outcome.version is not None
+    assert outcome.version.counts["exact-copies"] == 1
+    assert outcome.tally.decoded == 1
+
+
+def test_objects_that_come_again_are_known_and_read_nothing(dataset: Dataset, models: Path, tmp_path: Path) -> None:
+    """Somebody syncs the same folder once more; on S3 the ETag is the content's."""
+    files = {**photos(3), "p000.txt": b"a photo"}
+    drop(dataset, files)
+    first = go(dataset, main(dataset, models), models)
+    drop(dataset, photos(2, first=10))
+    second = go(dataset, main(dataset, models), models)
+    assert second.tally.read == 2
+    samples = by_name(dataset, second.version)
+    assert first.version is not None
+    assert samples["p000.jpg"][1].value("caption") == "a photo"
+
+
+@pytest.mark.parametrize(
+    ("data", "caption"),
+    [
+        (b"a cat on a mat", "a cat on a mat"),
+        (b"\xef\xbb\xbfa cat\r\non a mat\n", "a cat\non a mat"),
+        ("ein Kätzchen".encode("utf-16"), "ein Kätzchen"),
+    ],
+)
+def test_a_text_beside_an_image_is_a_persons_caption(dataset: Dataset, models: Path, data: bytes, caption: str) -> None:
+    drop(dataset, {"p.jpg": pictures.photo(1, (160, 120)), "p.txt": data})
+    outcome = go(dataset, main(dataset, models), models)
+    _, sample = by_name(dataset, outcome.version)["p.jpg"]
+    assert sample.value("caption") == caption
+    assert sample.metadata("caption")["human-annotated"] == "yes"  # type: ignore[index]
+    assert store_keys(dataset.store, "drop") == []
+
+
+def test_a_caption_that_cannot_be_read_stays_and_is_told_of(dataset: Dataset, models: Path) -> None:
+    drop(dataset, {"p.jpg": pictures.photo(1, (160, 120)), "p.txt": b"\xff\x00caf\xe9 \xfe"})
+    outcome = go(dataset, main(dataset, models), models)
+    assert [key for key, why in outcome.waiting if "save it as UTF-8" in why] == ["drop/p.txt"]
+    assert store_keys(dataset.store, "drop") == ["drop/p.txt"]
+
+
+def test_a_caption_that_comes_late_finds_its_image(dataset: Dataset, models: Path) -> None:
+    drop(dataset, photos(2))
+    go(dataset, main(dataset, models), models)
+    drop(dataset, {"p001.txt": b"late but true", "nobody.txt": b"?"})
+    outcome = go(dataset, main(dataset, models), models)
+    _, sample = by_name(dataset, outcome.version)["p001.jpg"]
+    assert sample.value("caption") == "late but true"
+    assert outcome.tally.read == 0
+    assert outcome.waiting == (("drop/nobody.txt", "a caption whose image has not come"),)
+    assert store_keys(dataset.store, "drop") == ["drop/nobody.txt"]
+    assert go(dataset, main(dataset, models), models).state == "nothing"
+
+
+def test_other_files_stay_in_the_drop_folder_and_are_told_of(dataset: Dataset, models: Path) -> None:
+    drop(dataset, {**photos(1), "notes.json": b"{}", ".hidden": b"x"})
+    outcome = go(dataset, main(dataset, models), models)
+    assert dict(outcome.waiting) == {
+        "drop/notes.json": "neither an image nor a caption",
+        "drop/.hidden": "a hidden file",
+    }
+
+
+def test_normal_and_anomaly_folders_are_lookouts_labels(dataset: Dataset, models: Path) -> None:
+    files = {f"normal/{n}.jpg": pictures.photo(n, (160, 120)) for n in range(10)}
+    files |= {f"Anomaly/{n}.jpg": pictures.photo(n + 50, (160, 120)) for n in range(10)}
+    drop(dataset, files)
+    outcome = go(dataset, main(dataset, models), models)
+    samples = by_name(dataset, outcome.version)
+    for name, value, label in (("normal/1.jpg", 0, "normal"), ("Anomaly/1.jpg", 1, "anomaly")):
+        assert samples[name][1].value("anomaly-label") == value
+        metadata = samples[name][1].metadata("anomaly-label")
+        assert metadata is not None
+        assert (metadata["class-name"], metadata["human-annotated"]) == (label, "yes")
+    for folder in ("normal", "Anomaly"):  # the split is stratified
+        assert sum(role == "test" for name, (role, _) in samples.items() if name.startswith(folder)) == 2
+
+
+def test_every_folder_is_a_class_where_the_recipe_says_so(dataset: Dataset, models: Path) -> None:
+    drop(dataset, {"zebra/1.jpg": pictures.photo(1, (160, 120)), "ant/1.jpg": pictures.photo(2, (160, 120))})
+    done = recipe(dataset, {"ingest": {"labels": "folder"}})
+    first = by_name(dataset, go(dataset, done, models).version)
+    assert {name: sample.value("label") for name, (_, sample) in first.items()} == {"ant/1.jpg": 0, "zebra/1.jpg": 1}
+    drop(dataset, {"bee/1.jpg": pictures.photo(3, (160, 120))})
+    second = by_name(dataset, go(dataset, done, models).version)
+    assert second["bee/1.jpg"][1].value("label") == 2
+    assert second["zebra/1.jpg"][1].value("label") == 1
+
+
+@pytest.mark.parametrize("shard", [1, 3, 8, 512])
+def test_the_size_of_a_shard_changes_no_byte(tmp_path: Path, models: Path, shard: int) -> None:
+    made = []
+    for number, size in enumerate((shard, 5)):
+        dataset = Dataset.open(f"memory://{tmp_path.name}-{number}")
+        drop(dataset, {**photos(11), "half.jpg": pictures.truncated(), "copy.jpg": pictures.photo(0, (160, 120))})
+        outcome = go(dataset, main(dataset, models), models, shard=size)
+        made.append(
+            {
+                role: data.replace(dataset.url.encode(), b"")
+                for role, data in manifests(dataset, outcome.version).items()
+            }
+        )
+    assert made[0] == made[1]
+
+
+def test_a_missing_model_fails_before_anything_is_written(dataset: Dataset, tmp_path: Path) -> None:
+    drop(dataset, photos(1))
+    before = store_keys(dataset.store)
+    with pytest.raises(ModelError, match="none"):
+        go(dataset, recipe(dataset, "ingest", {"tag": {"model": str(tmp_path / "none")}}), tmp_path)
+    assert store_keys(dataset.store) == before
+
+
+def test_the_report_of_a_version_lies_with_its_job(dataset: Dataset, models: Path) -> None:
+    drop(dataset, {**photos(3), "half.jpg": pictures.truncated(), "<b>.jpg": pictures.photo(9, (160, 120))})
+    outcome = go(dataset, main(dataset, models), models)
+    page = dataset.store.get(f"jobs/{outcome.job}/report.html").decode()
+    assert "half.jpg" in page
+    assert "truncated" in page
+    assert "&lt;b&gt;.jpg" in page
+    assert "<b>.jpg" not in page
