@@ -30,6 +30,8 @@ from imageyard.manifests.version import ManifestEntry, Range, Role
 BATCH = 8
 ROWS = 45
 
+pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")  # torch, on a single core
+
 
 def picture(number: int, *, size: tuple[int, int] = (8, 6), kind: str = "PNG") -> bytes:
     out = io.BytesIO()
@@ -182,7 +184,7 @@ def test_a_window_is_walked_before_the_next_one_begins() -> None:
 
 
 def test_the_order_is_the_same_in_every_release() -> None:
-    assert permutation(10, seed=3, epoch=1, block=2).tolist() == [9, 4, 5, 2, 8, 6, 0, 0, 0, 0]
+    assert permutation(10, seed=3, epoch=1, block=2).tolist() == [9, 4, 5, 2, 8, 6, 1, 3, 0, 7]
 
 
 # Any number of ranks and workers
@@ -351,7 +353,9 @@ def test_another_global_batch_goes_on_from_the_same_sample_and_says_so(dataset: 
     assert [example["is_pad"] for example in rest] == [False] * 21 + [True] * 9
 
 
-@pytest.mark.parametrize("other", [{"seed": 4}, {"window": 2}, {"keep": lambda sample: "4" not in sample.value("caption")}])
+@pytest.mark.parametrize(
+    "other", [{"seed": 4}, {"window": 2}, {"keep": lambda sample: "4" not in sample.value("caption")}]
+)
 def test_a_state_of_another_order_is_refused(dataset: Dataset, other: dict[str, Any]) -> None:
     with pytest.raises(ImageyardError, match="the state has"):
         stream(dataset, **other).load_state_dict(stream(dataset).state_dict())

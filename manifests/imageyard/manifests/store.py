@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,8 +18,11 @@ from obstore.store import AzureStore, GCSStore, LocalStore, MemoryStore, from_ur
 from imageyard.manifests.errors import ChangedError, ExistsError, NotFoundError, StoreError
 
 if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer as Buffer
     from obstore.store import ClientConfig, ObjectStore, RetryConfig
 
+PART = 1024 * 1024
+"""Bytes fetched at a time where parts of an object are read."""
 SCHEMES = ("s3", "gs", "az", "file", "memory")
 _MEMORY: dict[str, MemoryStore] = {}
 _CLIENT: ClientConfig = {
@@ -117,15 +121,9 @@ class Store:
         with self._errors(key):
             return obstore.get_range(self._backend, key, start=offset, length=length).to_bytes()
 
-    @contextmanager
-    def reader(self, key: str) -> Iterator[obstore.ReadableFile]:
+    def reader(self, key: str) -> io.BufferedReader:
         """`key` as a seekable file, for reading parts of a large object."""
-        with self._errors(key):
-            stream = obstore.open_reader(self._backend, key)
-            try:
-                yield stream
-            finally:
-                stream.close()
+        return io.BufferedReader(_Parts(self, key, self.head(key).size), PART)
 
     def head(self, key: str) -> Entry:
         """Size, ETag and time of `key`."""
@@ -234,6 +232,31 @@ class Store:
             ) from error
         except raised.BaseError as error:
             raise StoreError(f"{where}: {_explained(error)}") from error
+
+
+class _Parts(io.RawIOBase):
+    """An object as a raw file: each read is one ranged request."""
+
+    def __init__(self, store: Store, key: str, size: int) -> None:
+        self._store, self._key, self._size, self._at = store, key, size, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        return self._at
+
+    def readinto(self, buffer: Buffer) -> int:
+        view = memoryview(buffer)
+        length = max(0, min(len(view), self._size - self._at))
+        if length:
+            view[:length] = self._store.get_range(self._key, self._at, length)
+        self._at += length
+        return length
 
 
 class Writer:
