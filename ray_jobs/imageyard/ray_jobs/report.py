@@ -1,0 +1,289 @@
+"""The report of one job: one self-contained HTML page by which a curator judges what the job did."""
+
+from collections.abc import Sequence
+
+from imageyard.ray_jobs.report_cards import contact_sheet, duplicate_pairs, rejections
+from imageyard.ray_jobs.report_charts import ROLES, bar, distances, ranked, scatter, shapes, short_sides, stacked, tone
+from imageyard.ray_jobs.report_data import Picture, Rejection, Report
+from imageyard.ray_jobs.report_style import POLICY, SCRIPT, STYLE
+from imageyard.ray_jobs.report_text import moment, number, plural, share, text
+
+__all__ = ["Picture", "Rejection", "Report", "render"]
+
+_STAGES = {
+    "found": "objects in the drop folder",
+    "new": "not taken in before",
+    "readable": "decode as a picture",
+    "passed": "meet every threshold",
+    "unique": "no better copy is kept",
+}
+_TOP_TAGS = 30
+_TOP_LABELS = 40
+
+Section = tuple[str, str, str]
+"""The id of a section, its name in the contents, and its HTML; a section without HTML is not shown."""
+
+
+def render(report: Report) -> bytes:
+    """The page of `report` as UTF-8: equal reports give equal bytes, and nothing in it loads from anywhere.
+
+    Every text of `report` is shown as it is, never read as markup. Sections with nothing to say are left out. About
+    8 KB a thumbnail: the caller samples the pictures.
+    """
+    happened = (_funnel(report), _checks(report))
+    measured = (_roles(report), _distances(report))
+    figures = (_tags(report), _sizes(report))
+    sheets = (_kept(report), _duplicates(report), _rejected(report))
+    ends = (_waiting(report), _work(report), _recipe(report))
+    drawn = [section for section in (*happened, *measured, *figures, *sheets, *ends) if section[2]]
+    contents = "".join(f'<li><a href="#{key}">{name}</a></li>' for key, name, _ in drawn)
+    title = f"{text(report.dataset)}, {_version(report)}"
+    body = (
+        _header(report),
+        f'<nav aria-label="Contents"><ul>{contents}</ul></nav>' if drawn else "",
+        '<main id="main">',
+        _tiles(report),
+        _panels(_html(happened) + _stack(measured) + _html(figures)),
+        _FIND if any(section[2] for section in sheets) else "",
+        *(section[2] for section in sheets),
+        _panels(_html(ends)),
+        "</main>",
+        "<footer>Written by Imageyard at the end of the job. This page is complete in itself: it loads nothing "
+        "and sends nothing.</footer>",
+    )
+    content = "\n".join(part for part in body if part)
+    page = (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        '<meta name="referrer" content="no-referrer">'
+        f'<meta name="color-scheme" content="light dark"><title>{title}: job report</title>'
+        f'<link rel="icon" href="data:,"><style>{STYLE}</style></head>\n<body>'
+        f'<a class="skip" href="#main">Skip to the report</a>\n{content}\n'
+        f"<script>{SCRIPT}</script></body></html>\n"
+    )
+    return page.encode()
+
+
+_FIND = (
+    '<div class="find" role="search" hidden><input type="search" aria-label="Filter the pictures" '
+    'placeholder="Filter pictures by name, tag, class, role or reason"><output aria-live="polite"></output></div>'
+)
+
+
+def _version(report: Report) -> str:
+    return f"version {number(report.version)}" if report.version is not None else "no version"
+
+
+def _header(report: Report) -> str:
+    facts = [("Version", number(report.version) if report.version is not None else "none committed")]
+    if report.parent is not None:
+        facts.append(("from version", number(report.parent)))
+    facts += [("Job", f'<span class="u">{text(report.job)}</span>'), ("Created", moment(report.created))]
+    listed = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in facts)
+    return (
+        f'<header><p class="brand">Imageyard job report</p><h1 class="u">{text(report.dataset)}</h1>'
+        f'<dl class="facts">{listed}</dl></header>'
+    )
+
+
+def _tiles(report: Report) -> str:
+    tiles = "".join(f"<div><dt>{text(name)}</dt><dd>{number(count)}</dd></div>" for name, count in report.counts)
+    return f'<dl class="tiles">{tiles}</dl>' if tiles else ""
+
+
+def _html(sections: Sequence[Section]) -> str:
+    return "".join(html for _, _, html in sections)
+
+
+def _stack(sections: Sequence[Section]) -> str:
+    drawn = _html(sections)
+    return f'<div class="stack">{drawn}</div>' if drawn else ""
+
+
+def _panels(drawn: str) -> str:
+    return f'<div class="panels">{drawn}</div>' if drawn else ""
+
+
+def _panel(key: str, name: str, body: str, *, lead: str = "", size: str = "") -> Section:
+    said = f'<p class="lead">{lead}</p>' if lead else ""
+    html = f'<section class="panel {size}" id="{key}"><h2>{name}</h2>{said}{body}</section>' if body else ""
+    return key, name, html
+
+
+def _sheet(key: str, name: str, body: str, *, shown: int, total: int, what: str) -> Section:
+    if not body:
+        return key, name, ""
+    count = f"{number(shown)} of {number(max(shown, total))}"
+    html = f'<section class="sheet" id="{key}"><h2>{name}</h2><p class="lead">{count} {what}</p>{body}</section>'
+    return key, f'{name} <span class="soft">{number(max(shown, total))}</span>', html
+
+
+def _funnel(report: Report) -> Section:
+    stages = report.funnel or tuple((name, count) for name, count in report.counts if name in _STAGES)
+    roles = [(role, count) for role, count in report.roles if role != "rejected" and count]
+    if len(stages) < 2:
+        return _panel("funnel", "What happened", "")
+    most = max(count for _, count in stages)
+    rows, before = [], stages[0][1]
+    for name, count in stages:
+        lost = max(0, before - count)
+        note = f"<small>{_STAGES[name]}</small>" if name in _STAGES else ""
+        drawn = bar((("c-kept", count), ("c-lost", lost)), most)
+        fewer = f"−{number(lost)}" if lost else ""
+        rows.append(
+            f'<tr><th scope="row">{text(name)}{note}</th><td class="grow">{drawn}</td>'
+            f'<td class="num"><b>{number(count)}</b></td><td class="num soft">{fewer}</td></tr>'
+        )
+        before = count
+    if roles:
+        whole = sum(count for _, count in roles)
+        key = "".join(
+            f'<span><span class="dot {tone(role)}"></span>{text(role)} {number(count)}</span>' for role, count in roles
+        )
+        rows.append(
+            f'<tr><th scope="row">by role<small>every picture kept</small></th><td class="grow">'
+            f'{bar([(tone(role), count) for role, count in roles], whole)}<div class="key">{key}</div></td>'
+            f'<td class="num"><b>{number(whole)}</b></td><td></td></tr>'
+        )
+    body = (
+        '<table class="bars stages"><thead class="quiet"><tr><th scope="col">Stage</th><td></td>'
+        '<th scope="col">Pictures</th><th scope="col">Fewer than before</th></tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table>"
+    )
+    return _panel("funnel", "What happened", body, size="wide")
+
+
+def _checks(report: Report) -> Section:
+    rows = [(check, count) for check, count in report.rejected_by_check if count]
+    if not rows:
+        return _panel("checks", "Rejected by reason", "")
+    total = sum(count for _, count in rows)
+    shown = {picture.rejection.check for picture in report.rejected if picture.rejection}
+    place = {check: index for index, check in enumerate(dict.fromkeys(check for check, _ in report.rejected_by_check))}
+    named = [
+        (f'<a href="#check-{place[check]}">{text(check)}</a>' if check in shown else text(check), count)
+        for check, count in rows
+    ]
+    most = max(count for _, count in rows)
+    body = ranked(("Check", "Pictures"), named, most=most, of=total, tone_class="c-rejected")
+    return _panel("checks", "Rejected by reason", body, lead=f"{plural(total, 'picture')} in all.")
+
+
+def _roles(report: Report) -> Section:
+    name = "Roles"
+    if report.labels:
+        used = {role for _, by_role in report.labels for role, count in by_role if count}
+        given = dict.fromkeys(role for _, by_role in report.labels for role, _ in by_role)
+        roles = [role for role in ROLES if role in used] + [role for role in given if role in used - set(ROLES)]
+        rows = report.labels[:_TOP_LABELS]
+        of = f"{number(len(rows))} of {number(len(report.labels))}" if len(rows) < len(report.labels) else "All"
+        lead = f"{of} classes, by role." if len(report.labels) > 1 else ""
+        return _panel("roles", name, stacked("Class", rows, roles) if roles else "", lead=lead)
+    shown = [(role, count) for role, count in report.roles if count]
+    if not shown:
+        return _panel("roles", name, "")
+    total, most = sum(count for _, count in shown), max(count for _, count in shown)
+    rows_html = "".join(
+        f'<tr><th scope="row"><span class="dot {tone(role)}"></span>{text(role)}</th>'
+        f'<td class="grow">{bar(((tone(role), count),), most)}</td><td class="num">{number(count)}</td>'
+        f'<td class="num soft">{share(count, total)}</td></tr>'
+        for role, count in shown
+    )
+    body = (
+        '<table class="bars"><thead class="quiet"><tr><th scope="col">Role</th><td></td><th scope="col">Pictures</th>'
+        f'<th scope="col">Share</th></tr></thead><tbody>{rows_html}</tbody></table>'
+    )
+    return _panel("roles", name, body)
+
+
+def _tags(report: Report) -> Section:
+    top = report.tags[:_TOP_TAGS]
+    if not top:
+        return _panel("tags", "Tags", "")
+    most = max(count for _, count in top) or 1
+    half = len(top) if len(top) <= 8 else -(-len(top) // 2)
+    tables = "".join(
+        ranked(("Tag", "Pictures"), [(text(tag), n) for tag, n in part], most=most, of=0, tone_class="c-kept")
+        for part in (top[:half], top[half:])
+        if part
+    )
+    lead = (
+        f"The {number(len(top))} most frequent of {number(len(report.tags))}."
+        if len(report.tags) > len(top)
+        else f"{plural(len(top), 'tag')} in all."
+    )
+    return _panel(
+        "tags",
+        "Tags",
+        f'<div class="pieces same">{tables}</div>',
+        lead=lead,
+        size="wide fill" if len(top) > 20 else "wide",
+    )
+
+
+def _sizes(report: Report) -> Section:
+    if not report.sizes:
+        return _panel("sizes", "Picture sizes", "")
+    pieces = []
+    for title, head, rows in (
+        ("Shorter side", "Pixels", short_sides(report.sizes)),
+        ("Shape", "Width to height", shapes(report.sizes)),
+    ):
+        most = max(count for _, count in rows)
+        named = [(text(name), count) for name, count in rows]
+        table = ranked((head, "Pictures"), named, most=most, of=len(report.sizes), tone_class="c-kept")
+        pieces.append(f"<div><h3>{title}</h3>{table}</div>")
+    body = f'<div class="pieces"><figure>{scatter(report.sizes)}</figure>{"".join(pieces)}</div>'
+    lead = f"Of {plural(len(report.sizes), 'kept picture')}, in pixels."
+    return _panel("sizes", "Picture sizes", body, lead=lead, size="full")
+
+
+def _distances(report: Report) -> Section:
+    body = f"<figure>{distances(report.distances, report.within)}</figure>" if report.distances else ""
+    lead = f"How far apart {plural(len(report.distances), 'near-duplicate pair')} lie."
+    return _panel("distances", "Duplicate distances", body, lead=lead)
+
+
+def _kept(report: Report) -> Section:
+    body = contact_sheet(report.kept, key="kept") if report.kept else ""
+    return _sheet("kept", "Kept", body, shown=len(report.kept), total=report.shown[0], what="pictures")
+
+
+def _rejected(report: Report) -> Section:
+    body = rejections(report.rejected, [check for check, _ in report.rejected_by_check]) if report.rejected else ""
+    what = "pictures, each with what was measured"
+    return _sheet("rejected", "Rejected", body, shown=len(report.rejected), total=report.shown[1], what=what)
+
+
+def _duplicates(report: Report) -> Section:
+    body = duplicate_pairs(report.duplicates) if report.duplicates else ""
+    what = "groups: the picture that stays, and beside it those dropped for it"
+    return _sheet("duplicates", "Duplicates", body, shown=len(report.duplicates), total=report.shown[2], what=what)
+
+
+def _waiting(report: Report) -> Section:
+    rows = "".join(
+        f'<tr><th scope="row" class="u">{text(name)}</th><td class="u">{text(why)}</td></tr>'
+        for name, why in report.waiting
+    )
+    table = (
+        '<table class="rows"><thead><tr><th scope="col">Object</th><th scope="col">Why it waits</th></tr></thead>'
+        f"<tbody>{rows}</tbody></table>"
+    )
+    lead = f"{plural(len(report.waiting), 'object')} stayed in the drop folder."
+    return _panel("waiting", "Still waiting", table if rows else "", lead=lead, size="full")
+
+
+def _work(report: Report) -> Section:
+    rows = "".join(
+        f'<tr><th scope="row">{text(name)}</th><td class="num">{number(amount)}</td></tr>'
+        for name, amount in report.work
+    )
+    table = f'<table class="rows"><tbody>{rows}</tbody></table>' if rows else ""
+    return _panel("work", "Work done", table, lead="Facts already measured are not measured again.")
+
+
+def _recipe(report: Report) -> Section:
+    body = f"<pre><code>{text(report.recipe)}</code></pre>" if report.recipe.strip() else ""
+    return _panel("recipe", "Recipe", body, lead="The same recipe over the same images gives the same version.")

@@ -1,0 +1,344 @@
+"""The job report: one page that shows what it is given, whole, and runs or loads nothing else."""
+
+import base64
+import hashlib
+import io
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+from PIL import Image
+
+from imageyard.ray_jobs.report import Picture, Rejection, Report, render
+from imageyard.ray_jobs.report_charts import distances, scatter, shapes, short_sides
+from imageyard.ray_jobs.report_style import DARK, LIGHT
+from imageyard.ray_jobs.report_text import number, share
+
+ATTACKS = (
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "' onmouseover='alert(1)",
+    "</style></title></code></pre><iframe src=https://evil.example>",
+    "&lt;b&gt; &amp; {x} %s",
+)
+
+
+class Page(HTMLParser):
+    """A page as a browser would take it apart: elements with their attributes, text, and scripts."""
+
+    def __init__(self, page: bytes) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str]]] = []
+        self.words: list[str] = []
+        self.scripts: list[str] = []
+        self.styles: list[str] = []
+        self.feed(page.decode())
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+
+    def handle_data(self, data: str) -> None:
+        {"script": self.scripts, "style": self.styles}.get(self.cdata_elem or "", self.words).append(data)
+
+    @property
+    def shape(self) -> list[tuple[str, list[str]]]:
+        return [(tag, sorted(attributes)) for tag, attributes in self.elements]
+
+    @property
+    def text(self) -> str:
+        return " ".join("".join(self.words).split())
+
+    @property
+    def ids(self) -> list[str]:
+        return [attributes["id"] for _, attributes in self.elements if "id" in attributes]
+
+
+def thumbnail(colour: str) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (16, 12), colour).save(file, "JPEG")
+    return file.getvalue()
+
+
+KEPT = Picture(
+    name="chelsea.png",
+    sha256="a" * 64,
+    source_ref="s3://bucket/datasets/cats/images/aa/a.png",
+    thumbnail=thumbnail("orange"),
+    width=451,
+    height=300,
+    role="train",
+    caption="a tabby cat",
+    tags=(("tabby", 0.934), ("cat", 0.811), ("animal", 0.7), ("fur", 0.6), ("whiskers", 0.5)),
+    label="cat",
+    rejection=None,
+)
+SMALL = replace(
+    KEPT,
+    name="small.png",
+    role="rejected",
+    rejection=Rejection("min_side", "the shorter side is 133 px; 256 px are needed", "validate", None, None),
+)
+COPY = replace(
+    KEPT,
+    name="copy.jpg",
+    role="rejected",
+    rejection=Rejection("duplicate", "12 bits from chelsea.png; within 31", "dedup", KEPT.sha256, 12),
+)
+RICH = Report(
+    dataset="cats",
+    version=3,
+    parent=2,
+    job="20260305-7f3a",
+    created="2026-03-05T14:03:09Z",
+    recipe="dataset: s3://bucket/datasets/cats\nsteps:\n  - dedup: {within: 31}\n",
+    counts=(("found", 1412), ("new", 1204), ("rejected", 61), ("duplicates", 118)),
+    rejected_by_check=(("min_side", 34), ("truncated", 27)),
+    roles=(("train", 820), ("validation", 103), ("test", 102)),
+    tags=tuple((f"tag {index}", 2000 - index) for index in range(40)),
+    labels=(("cat", (("train", 500), ("test", 60))), ("dog", (("train", 320), ("test", 42)))),
+    sizes=((451, 300), (512, 512), (512, 512), (4032, 3024)),
+    distances=(0, 2, 2, 12, 31),
+    work=(("images read", 1204.0), ("seconds", 41.375), ("share reused", 0.1254)),
+    kept=(KEPT,),
+    rejected=(SMALL,),
+    duplicates=((KEPT, (COPY,)),),
+    waiting=(("drop/readme.txt", "not a picture"),),
+    shown=(1025, 61, 84),
+    within=31,
+    funnel=(("found", 1412), ("new", 1204), ("readable", 1194), ("passed", 1143), ("unique", 1025)),
+)
+EMPTY = Report(
+    "cats", None, None, "j", "2026-03-05T14:03:09Z", "", (), (), (), (), (), (), (), (), (), (), (), (), (0, 0, 0)
+)
+
+
+def kept(picture: Picture) -> Report:
+    return replace(EMPTY, kept=(picture,))
+
+
+def rejected(rejection: Rejection) -> Report:
+    picture = replace(SMALL, rejection=rejection)
+    return replace(
+        EMPTY, rejected=(picture,), rejected_by_check=((rejection.check, 1),), duplicates=((KEPT, (picture,)),)
+    )
+
+
+WHY = Rejection("check", "reason", "step", "b" * 64, 3)
+FIELDS: dict[str, Callable[[str], Report]] = {
+    "dataset": lambda word: replace(EMPTY, dataset=word),
+    "job": lambda word: replace(EMPTY, job=word),
+    "created": lambda word: replace(EMPTY, created=word),
+    "recipe": lambda word: replace(EMPTY, recipe=word),
+    "count": lambda word: replace(EMPTY, counts=((word, 1),)),
+    "check": lambda word: replace(EMPTY, rejected_by_check=((word, 1),)),
+    "role": lambda word: replace(EMPTY, roles=((word, 1),)),
+    "role of the funnel": lambda word: replace(EMPTY, roles=((word, 1),), funnel=(("found", 2), ("new", 1))),
+    "stage": lambda word: replace(EMPTY, funnel=((word, 2), ("new", 1))),
+    "tag": lambda word: replace(EMPTY, tags=((word, 1),)),
+    "label": lambda word: replace(EMPTY, labels=((word, (("train", 1),)),)),
+    "role of a label": lambda word: replace(EMPTY, labels=(("cat", ((word, 1),)),)),
+    "work": lambda word: replace(EMPTY, work=((word, 1.0),)),
+    "waiting name": lambda word: replace(EMPTY, waiting=((word, "why"),)),
+    "waiting why": lambda word: replace(EMPTY, waiting=(("name", word),)),
+    "picture name": lambda word: kept(replace(KEPT, name=word)),
+    "picture name, no preview": lambda word: kept(replace(KEPT, name=word, thumbnail=None)),
+    "picture sha256": lambda word: kept(replace(KEPT, sha256=word)),
+    "picture source": lambda word: kept(replace(KEPT, source_ref=word)),
+    "picture role": lambda word: kept(replace(KEPT, role=word)),
+    "picture caption": lambda word: kept(replace(KEPT, caption=word)),
+    "picture tag": lambda word: kept(replace(KEPT, caption=None, tags=((word, 0.5),))),
+    "picture fifth tag": lambda word: kept(replace(KEPT, tags=(*KEPT.tags[:4], (word, 0.1)))),
+    "picture label": lambda word: kept(replace(KEPT, label=word)),
+    "rejection check": lambda word: rejected(replace(WHY, check=word)),
+    "rejection reason": lambda word: rejected(replace(WHY, reason=word)),
+    "rejection step": lambda word: rejected(replace(WHY, step=word)),
+    "rejection kept": lambda word: rejected(replace(WHY, kept=word)),
+}
+
+
+@pytest.mark.parametrize("field", FIELDS)
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_text_of_every_field_is_shown_as_it_is_and_never_read_as_markup(field: str, attack: str) -> None:
+    page, calm = Page(render(FIELDS[field](attack))), Page(render(FIELDS[field]("word")))
+    assert page.shape == calm.shape
+    assert page.scripts == calm.scripts
+    assert page.styles == calm.styles
+    assert " ".join(attack.split()) in page.text
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_characters_that_cannot_be_shown_are_replaced(field: str) -> None:
+    page = render(FIELDS[field]("a\x00b\x1bc\udcffd\u202egnp.exe")).decode()
+    assert "a\ufffdb\ufffdc\ufffdd\ufffdgnp.exe" in page
+
+
+def test_the_page_loads_nothing_from_anywhere() -> None:
+    page = Page(render(RICH))
+    for tag, attributes in page.elements:
+        for name in attributes.keys() & {"src", "href", "srcset", "action", "poster", "data", "xlink:href"}:
+            assert attributes[name].startswith(("data:", "#")), (tag, name)
+        assert tag not in {"iframe", "object", "embed", "base", "form"}
+        assert not [name for name in attributes if name.startswith("on")], tag
+        assert not [value for value in attributes.values() if re.search("https?:", value)], tag
+    assert not re.search(r"url\(|@import|https?:", "".join(page.styles + page.scripts))
+    assert not re.search(r"\b(fetch|XMLHttpRequest|eval|innerHTML|WebSocket)\b", "".join(page.scripts))
+
+
+def test_the_policy_admits_exactly_the_one_script() -> None:
+    page = Page(render(RICH))
+    policies = [a["content"] for _, a in page.elements if a.get("http-equiv") == "Content-Security-Policy"]
+    digest = base64.b64encode(hashlib.sha256("".join(page.scripts).encode()).digest()).decode()
+    assert [tag for tag, _ in page.elements].count("script") == 1
+    assert len(policies) == 1
+    assert policies[0].startswith(
+        f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
+    )
+
+
+def test_the_policy_stands_before_everything_it_governs() -> None:
+    names = [tag for tag, _ in Page(render(RICH)).elements]
+    assert names[:4] == ["html", "head", "meta", "meta"]
+
+
+def test_equal_reports_give_equal_bytes() -> None:
+    assert render(RICH) == render(replace(RICH))
+
+
+def test_every_section_of_a_rich_report_is_there_and_reachable() -> None:
+    page = Page(render(RICH))
+    figures = ["funnel", "checks", "roles", "distances", "tags", "sizes"]
+    wanted = [*figures, "kept", "duplicates", "rejected", "waiting", "work", "recipe"]
+    assert [key for key in page.ids if key in wanted] == wanted
+    links = {attributes["href"][1:] for _, attributes in page.elements if attributes.get("href", "").startswith("#")}
+    assert set(wanted) <= links <= set(page.ids)
+
+
+def test_no_id_occurs_twice() -> None:
+    ids = Page(render(RICH)).ids
+    assert len(ids) == len(set(ids))
+
+
+def test_a_report_of_nothing_shows_its_head_and_no_section() -> None:
+    page = Page(render(EMPTY))
+    assert not [tag for tag, _ in page.elements if tag in {"section", "table", "svg", "nav", "input"}]
+    assert "cats" in page.text
+    assert "none committed" in page.text
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        "2026-03-05 14:03:09 UTC",
+        "found 1,412",
+        "new 1,204",
+        "1,194 −10",
+        "34 55.7 %",
+        "1 of 1,025 pictures",
+        "1 of 61 pictures",
+        "1 of 84 groups",
+        "The 30 most frequent of 40.",
+        "within 31 bits",
+        "451 × 300",
+        "tabby 0.93",
+        "duplicate 12 bits",
+        "the shorter side is 133 px; 256 px are needed",
+        "images read 1,204",
+        "seconds 41.38",
+        "share reused 0.125",
+    ],
+)
+def test_numbers_are_shown_as_given(shown: str) -> None:
+    loose = re.sub("<[^>]+>", " ", render(RICH).decode())
+    assert shown in " ".join(loose.split())
+
+
+def test_every_picture_has_a_text_and_opens_without_a_script() -> None:
+    page = Page(render(RICH))
+    pictures = [attributes for tag, attributes in page.elements if tag == "img"]
+    assert [picture["alt"] for picture in pictures] == [
+        f"{name}: a tabby cat" for name in ("chelsea.png", "chelsea.png", "copy.jpg", "small.png")
+    ]
+    for picture in pictures:
+        assert base64.b64decode(picture["src"].removeprefix("data:image/jpeg;base64,")) == KEPT.thumbnail
+    thumbs = [attributes["href"][1:] for tag, attributes in page.elements if attributes.get("class") == "thumb"]
+    assert len(thumbs) == 4
+    assert set(thumbs) <= set(page.ids)
+
+
+def test_a_picture_without_a_preview_keeps_its_place() -> None:
+    page = Page(render(kept(replace(KEPT, thumbnail=None, width=None, height=None, caption=None, tags=(), label=None))))
+    assert "no preview" in page.text
+    assert "chelsea.png" in page.text
+
+
+def test_charts_that_are_drawn_say_what_they_show() -> None:
+    drawn = [attributes for tag, attributes in Page(render(RICH)).elements if attributes.get("role") == "img"]
+    assert [attributes["aria-label"] for attributes in drawn] == [
+        "Hamming distances of 5 pairs, from 0 to 31 bits of 256; those within 31 count as duplicates",
+        "Width against height of 4 pictures: widths 451 to 4,032, heights 300 to 3,024 pixels",
+    ]
+
+
+def test_counts_stand_in_where_no_funnel_is_given() -> None:
+    assert "−208" in Page(render(replace(RICH, funnel=()))).text
+
+
+@pytest.mark.parametrize("sizes", [((1, 1),), ((0, 0),), ((32, 20000), (20000, 32)), ((512, 512),) * 5000])
+def test_any_sizes_can_be_drawn(sizes: tuple[tuple[int, int], ...]) -> None:
+    assert "nan" not in scatter(sizes)
+    assert sum(count for _, count in short_sides(sizes)) == sum(count for _, count in shapes(sizes)) == len(sizes)
+
+
+@pytest.mark.parametrize(("values", "within"), [((0,), None), ((0, 256), 31), ((5,), 0), ((90,) * 3, 200)])
+def test_any_distances_can_be_drawn(values: tuple[int, ...], within: int | None) -> None:
+    drawn = distances(values, within)
+    assert ('class="limit"' in drawn) == (within is not None)
+    assert sum(int(n) for n in re.findall(r'<td class="num">(\d+)</td>', drawn)) == len(values)
+
+
+def test_short_sides_and_shapes_count_where_a_picture_belongs() -> None:
+    sizes = ((256, 300), (255, 300), (400, 100), (100, 400), (200, 260), (7000, 6144))
+    assert short_sides(sizes)[0] == ("64–127", 2)
+    assert ("256–383", 1) in short_sides(sizes)
+    assert short_sides(sizes)[-1] == ("6,144 and more", 1)
+    assert dict(shapes(sizes)) == {"taller than 1:2": 1, "portrait": 3, "landscape": 1, "wider than 2:1": 1}
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [(0, "0"), (1204, "1,204"), (1204.0, "1,204"), (41.375, "41.38"), (0.00123, "0.00123"), (float("nan"), "–")],
+)
+def test_numbers_are_written_for_people(value: float, written: str) -> None:
+    assert number(value) == written
+
+
+def test_a_share_never_rounds_something_to_nothing_or_less_to_all() -> None:
+    assert [share(1, 100_000), share(99_999, 100_000), share(1, 4), share(0, 0)] == [
+        "< 0.1 %",
+        "> 99.9 %",
+        "25.0 %",
+        "0.0 %",
+    ]
+
+
+def luminance(colour: str) -> float:
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def contrast(one: str, other: str) -> float:
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])
+def test_text_and_shapes_stand_out_as_wcag_asks(theme: dict[str, str]) -> None:
+    for words in ("ink", "soft", "link"):
+        for ground in ("page", "panel", "well"):
+            assert contrast(theme[words], theme[ground]) >= 4.5, (words, ground)
+    for shape in ("kept", "train", "validation", "test", "unsplit", "rejected", "duplicate"):
+        assert contrast(theme[shape], theme["panel"]) >= 3, shape
