@@ -325,12 +325,11 @@ class _Run:
     def _finish(self, version: Version, state: Literal["committed", "nothing"]) -> Outcome:
         """After the commit: the report, and the consumed objects out of the drop folder; done again if interrupted."""
         watcher = self._around.watcher
-        watcher.phase("writing the report")
         key = f"jobs/{version.job}/report.html"
         if not any(entry.key == key for entry in self._store.list(f"jobs/{version.job}")):
+            watcher.phase("writing the report")
             page = report_of(self._dataset, version, self._tally, self._waiting)
             self._store.ensure(key, page)
-        watcher.phase("clearing the drop folder")
         self._clear(version)
         if state == "committed" and self._job is not None:
             self._job.say("committed", version=version.number, work=asdict(self._tally), counts=version.counts)
@@ -344,6 +343,7 @@ class _Run:
         lying = [entry for entry in self._drop.entries.values() if (entry.key, entry.etag) in inside]
         if not lying:
             return
+        self._around.watcher.phase("clearing the drop folder")
         referred = {sample.source_ref for sample in self._dataset.read(version, "rejected")}
         with ThreadPoolExecutor(REMOVERS) as pool:
             gone = [entry for entry in lying if self._store.address(entry.key) not in referred]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -30,8 +30,8 @@ class Tag(Step):
     """A name of the model table, or a folder with model.onnx and selected_tags.csv."""
     threshold: float | None = Field(default=None, ge=0)
     """Scores from here on are kept; unset, the model's own. 0.35 keeps 0.35."""
-    character_threshold: float = Field(default=0.85, ge=0)
-    """The same for characters; above 1 there are none."""
+    character_threshold: float | None = Field(default=None, ge=0)
+    """The same for characters; above 1 none are."""
     blacklist: tuple[str, ...] = Field(default=(), strict=False)
     """Tags never written: whole names in any spelling, or with wildcards such as `*_hair`."""
     max_tags: int | None = Field(default=None, ge=1)
@@ -47,28 +47,34 @@ class Tag(Step):
         assert isinstance(tagger, Tagger)  # noqa: S101  # extractors are kept by their names
         facts = world.columns(Tagger.name, state.keys, ["index", "tag", "category", "score"])
         banned = Blacklist(self.blacklist)
-        threshold = tagger.default_threshold if self.threshold is None else self.threshold
+        limits = self._limits(tagger)
         by = {"model": tagger.model, "extractor": tagger.identity()}
         samples = list(state.samples)
         for row in state.standing:
             if facts["tag"][row] is None:
                 continue
-            scored = list(
-                zip(facts["index"][row], facts["tag"][row], facts["category"][row], facts["score"][row], strict=True)
-            )
-            sample = self._tagged(samples[row], self._chosen(scored, threshold, banned), world, by)
+            scores = (round(score, 4) for score in facts["score"][row])  # as measured; float32 is a little off
+            scored = list(zip(facts["index"][row], facts["tag"][row], facts["category"][row], scores, strict=True))
+            sample = self._tagged(samples[row], self._chosen(scored, limits, banned), world, by)
             if tagger.has_rating:
                 sample = self._rated(sample, [found for found in scored if found[2] == RATINGS], world, by)
             samples[row] = sample.forget()
         return replace(state, samples=samples)
 
-    def _chosen(self, scored: Sequence[tuple[Any, ...]], threshold: float, banned: Blacklist) -> list[tuple[Any, ...]]:
+    def _limits(self, tagger: Tagger) -> dict[int, float]:
+        """The threshold of each category that has one of its own; that of the others is GENERAL's."""
+        general = tagger.default_threshold if self.threshold is None else self.threshold
+        own = tagger.default_character_threshold
+        return {GENERAL: general, CHARACTER: own if self.character_threshold is None else self.character_threshold}
+
+    def _chosen(
+        self, scored: Sequence[tuple[Any, ...]], limits: Mapping[int, float], banned: Blacklist
+    ) -> list[tuple[Any, ...]]:
         """(index, tag, category, score) of the tags to write, by falling score."""
-        limits = {CHARACTER: self.character_threshold}
         chosen = [
             found
             for found in scored
-            if found[2] != RATINGS and found[3] >= limits.get(found[2], threshold) and found[1] not in banned
+            if found[2] != RATINGS and found[3] >= limits.get(found[2], limits[GENERAL]) and found[1] not in banned
         ]
         chosen.sort(key=lambda found: (-found[3], found[1]))
         return chosen[: self.max_tags]
@@ -79,7 +85,7 @@ class Tag(Step):
             self.kind,
             **{
                 "class-map": {str(index): spaced(tag) for index, tag, _, _ in chosen},
-                "confidence-map": {str(index): round(score, 4) for index, _, _, score in chosen},
+                "confidence-map": {str(index): score for index, _, _, score in chosen},
             },
             **by,
         )
@@ -89,7 +95,7 @@ class Tag(Step):
         if not ratings:
             return sample
         index, name, _, score = max(ratings, key=lambda found: (found[3], -found[0]))
-        said = {"class-name": name, "confidence": round(score, 4)}
+        said = {"class-name": name, "confidence": score}
         return labelled(sample, RATING, index, world.stamp.metadata(ONE_LABEL, self.kind, **said, **by))
 
 

@@ -1,0 +1,111 @@
+"""A tagger of the WD14 contract, made in a moment, whose tags say what its pixels were.
+
+`red`, `green`, `blue`: that channel stands out. `bright`, `dark`: the mean. `flat`, `high_contrast`: the variance.
+So RGB fed for BGR swaps `red` and `blue`, 0…1 fed for 0…255 makes everything `dark`, and black padding makes a wide
+black picture `dark`, which with white padding is neither.
+"""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+Output = Literal["sigmoid", "twice", "logits", "no-number-for-black"]
+
+ROWS: tuple[tuple[str, int, float, tuple[float, float, float], float], ...] = (
+    # name, category, bias, weights of the means of B, G and R (0 to 1), weight of the sum of their variances
+    ("general", 9, 3.0, (0, 0, 0), -16),
+    ("sensitive", 9, -3.0, (0, 0, 0), 16),
+    ("questionable", 9, -5.0, (0, 0, 0), 0),
+    ("explicit", 9, -6.0, (0, 0, 0), 0),
+    ("red", 0, -8.0, (-8, -8, 16), 0),
+    ("green", 0, -8.0, (-8, 16, -8), 0),
+    ("blue", 0, -8.0, (16, -8, -8), 0),
+    ("bright", 0, -16.0, (6.67, 6.67, 6.67), 0),
+    ("dark", 0, 4.0, (-6.67, -6.67, -6.67), 0),
+    ("flat", 0, 4.0, (0, 0, 0), -400),
+    ("high_contrast", 0, -8.0, (0, 0, 0), 60),
+    ("^_^", 0, -1.0, (0, 0, 0), 0),
+    ('don\'t_say_"lazy",_please', 0, -2.0, (0, 0, 0), 0),
+    ("saber_(fate)", 4, -6.0, (-5, -5, 10), 0),
+    ("hatsune_miku", 4, -6.0, (5, 5, -10), 0),
+    ("somebody", 1, -6.0, (0, 0, 0), 0),
+)
+
+
+def build_sentinel(
+    folder: Path,
+    *,
+    batch: int | None = None,
+    side: int = 448,
+    output: Output = "sigmoid",
+    channels_first: bool = False,
+    weights_beside: bool = False,
+) -> Path:
+    """Write model.onnx and selected_tags.csv into `folder`, which is made, and return it.
+
+    `batch` is fixed in the graph if it is given. `weights_beside` puts the weights into a file of their own.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    shape = ["batch_size" if batch is None else batch, side, side, 3]
+    if channels_first:
+        shape = [shape[0], 3, side, side]
+    axes = [2, 3] if channels_first else [1, 2]
+    weights = np.array([[*means, *[spread] * 3] for _, _, _, means, spread in ROWS], np.float32).T
+    nodes = [
+        helper.make_node("Div", ["input", "white"], ["x"]),
+        helper.make_node("ReduceMean", ["x"], ["means"], axes=axes, keepdims=0),
+        helper.make_node("Mul", ["x", "x"], ["squares"]),
+        helper.make_node("ReduceMean", ["squares"], ["mean_squares"], axes=axes, keepdims=0),
+        helper.make_node("Mul", ["means", "means"], ["squared_means"]),
+        helper.make_node("Sub", ["mean_squares", "squared_means"], ["variances"]),
+        helper.make_node("Concat", ["means", "variances"], ["features"], axis=1),
+        helper.make_node("Gemm", ["features", "weights", "biases"], ["logits"]),
+        *_ending(output),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "sentinel",
+        [helper.make_tensor_value_info("input", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("output", TensorProto.FLOAT, [shape[0], len(ROWS)])],
+        [
+            numpy_helper.from_array(np.array(255, np.float32), "white"),
+            numpy_helper.from_array(np.array(0, np.float32), "nothing"),
+            numpy_helper.from_array(weights, "weights"),
+            numpy_helper.from_array(np.array([row[2] for row in ROWS], np.float32), "biases"),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save_model(
+        model,
+        folder / "model.onnx",
+        save_as_external_data=weights_beside,
+        location="model.onnx.data" if weights_beside else None,
+        size_threshold=0,
+    )
+    with (folder / "selected_tags.csv").open("w", encoding="utf-8", newline="") as stream:
+        lines = csv.writer(stream)
+        lines.writerow(["tag_id", "name", "category", "count"])
+        lines.writerows([number, row[0], row[1], 100 - number] for number, row in enumerate(ROWS))
+    return folder
+
+
+def _ending(output: Output) -> list[onnx.NodeProto]:
+    if output == "logits":
+        return [helper.make_node("Identity", ["logits"], ["output"])]
+    if output == "twice":
+        return [helper.make_node("Sigmoid", ["logits"], ["once"]), helper.make_node("Sigmoid", ["once"], ["output"])]
+    if output == "sigmoid":
+        return [helper.make_node("Sigmoid", ["logits"], ["output"])]
+    return [  # 0 * log(0) is no number
+        helper.make_node("Sigmoid", ["logits"], ["once"]),
+        helper.make_node("ReduceMean", ["means"], ["mean"], axes=[1], keepdims=1),
+        helper.make_node("Log", ["mean"], ["log"]),
+        helper.make_node("Mul", ["log", "nothing"], ["spoiler"]),
+        helper.make_node("Add", ["once", "spoiler"], ["output"]),
+    ]
