@@ -1,0 +1,1 @@
+"""What people and machines use: the command line, the pages, the settings, the embedded S3 server."""
