@@ -54,7 +54,7 @@ def scene(seed: int = 0, size: tuple[int, int] = (512, 512)) -> Image.Image:
         coarse = rng.normal(size=(step, step, 3)).clip(-2.5, 2.5) * 50 + 128
         layer = Image.fromarray(coarse.astype(np.uint8)).resize(size, Image.Resampling.BICUBIC)
         total += (np.asarray(layer, np.float32) - 128) * weight
-        weight, step = weight * 0.62, step * 2
+        weight, step = weight * 0.75, step * 2
     base = Image.fromarray((total * 0.8 + 128).clip(0, 255).astype(np.uint8))
     layer, mask = Image.new("RGB", size), Image.new("L", size)
     paint, cut = ImageDraw.Draw(layer), ImageDraw.Draw(mask)

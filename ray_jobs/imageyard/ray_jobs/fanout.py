@@ -22,6 +22,8 @@ DEPTH = 2
 """Shards in flight for each actor: one at work, one downloading."""
 ATTEMPTS = 3
 """Workers that one image may kill before it is given up."""
+MAX_FALSE_STARTS = 10
+"""Workers that may die before they are ready, in one run."""
 MAX_QUARANTINED = 100
 """Images given up before the job is: past this, the images are not what is wrong."""
 
@@ -36,14 +38,10 @@ _MALLOC = {
 class _Actor:
     """A worker in its own process."""
 
-    def __init__(self, url: str, place: Place, extractors: Sequence[Extractor]) -> None:
+    def ready(self, url: str, place: Place, extractors: Sequence[Extractor]) -> None:
+        """Open the store, here, so that no credentials travel, and load every model."""
         self._worker = Worker(Store.open(url), place)
-        self._extractors = extractors
-
-    def ready(self) -> int:
-        """The process id, once every model is loaded."""
-        self._worker.prepare(self._extractors)
-        return os.getpid()
+        self._worker.prepare(extractors)
 
     def process(self, shard: Shard, turn: int) -> Tally:
         return self._worker.process(shard, turn)
@@ -61,8 +59,20 @@ class _Member:
 
     handle: Any
     ready: Any
+    loaded: bool = False
     in_flight: deque[tuple[Any, _Task]] = field(default_factory=deque)
     turns: int = 0
+
+    @property
+    def next(self) -> Any:
+        """What must come first: that it is ready, then its oldest shard. Calls end in the order of their turns."""
+        if not self.loaded:
+            return self.ready
+        return self.in_flight[0][0] if self.in_flight else None
+
+    @property
+    def waited_for(self) -> list[Any]:
+        return [reference for reference, _ in self.in_flight] if self.loaded else [self.ready]
 
 
 class RayEngine:
@@ -128,7 +138,7 @@ class RayEngine:
         return dict(ray.cluster_resources())  # type: ignore[no-untyped-call]  # Ray leaves it without types
 
     def spawn(self, store: Store, extractors: Sequence[Extractor]) -> _Member:
-        """A new actor; it opens its own store, so no credentials travel."""
+        """A new actor, getting ready."""
         import ray
 
         threads = str(self._place.cpus)
@@ -140,8 +150,8 @@ class RayEngine:
             max_concurrency=DEPTH,
             runtime_env={"env_vars": environment},
         )
-        handle: Any = actor.remote(store.url, self._place, tuple(extractors))
-        return _Member(handle, handle.ready.remote())
+        handle = actor.remote()
+        return _Member(handle, handle.ready.remote(store.url, self._place, tuple(extractors)))
 
     def size(self, shards: int) -> int:
         """How many actors `shards` shards deserve."""
@@ -159,6 +169,7 @@ class _Run:
         self._done = done
         self._todo: deque[_Task] = deque()
         self._pool: list[_Member] = []
+        self._false_starts = 0
         self._quarantined = 0
 
     def work(self, shards: Sequence[Shard]) -> None:
@@ -167,40 +178,43 @@ class _Run:
         self._todo.extend(_Task(shard) for shard in shards)
         size = self._engine.size(len(self._todo))
         try:
-            self._pool = [self._engine.spawn(self._store, self._extractors) for _ in range(size)]
-            for member in self._pool:
-                self._loaded(member)
             while self._todo or any(member.in_flight for member in self._pool):
-                while self._todo and len(self._pool) < size:
+                while len(self._pool) < min(size, len(self._todo)):
                     self._pool.append(self._engine.spawn(self._store, self._extractors))
                 for member in self._pool:
                     self._feed(member)
                 self._release_idle()
-                waiting = [reference for member in self._pool for reference, _ in member.in_flight]
+                waiting = [reference for member in self._pool for reference in member.waited_for]
                 ready, _ = ray.wait(waiting, num_returns=1, timeout=5)
-                for member in [m for m in self._pool if m.in_flight and m.in_flight[0][0] in ready]:
-                    self._collect(member)
-                # Calls end in the order of their turns, except on a dead actor, where all end at once.
+                for member in [member for member in self._pool if member.next in ready]:
+                    if member.loaded:
+                        self._collect(member)
+                    else:
+                        self._load(member)
         finally:
             for member in self._pool:
                 ray.kill(member.handle)
 
-    def _loaded(self, member: _Member) -> None:
-        """Wait for the models; an error there ends the job before any work."""
+    def _load(self, member: _Member) -> None:
+        """Take the answer of a new actor; a model that cannot load ends the job, before any work."""
         import ray
-        from ray.exceptions import RayActorError, RayTaskError
+        from ray.exceptions import RayError, RayTaskError
 
         try:
             ray.get(member.ready)
+            member.loaded = True
         except RayTaskError as error:
             if isinstance(error.cause, ImageyardError):
                 raise error.cause from None
             raise JobError(f"a worker could not start: {_summary(error.cause)}") from error
-        except RayActorError as error:
-            raise JobError(f"a worker could not start: {_summary(error)}") from error
+        except RayError as error:
+            self._pool.remove(member)
+            self._false_starts += 1
+            if self._false_starts > MAX_FALSE_STARTS:
+                raise JobError(f"{MAX_FALSE_STARTS} workers died before they were ready: {_summary(error)}") from error
 
     def _feed(self, member: _Member) -> None:
-        while self._todo and len(member.in_flight) < DEPTH:
+        while member.loaded and self._todo and len(member.in_flight) < DEPTH:
             task = self._todo.popleft()
             member.in_flight.append((member.handle.process.remote(task.shard, member.turns), task))
             member.turns += 1

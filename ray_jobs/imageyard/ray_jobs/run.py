@@ -289,7 +289,9 @@ class _Run:
                 self._waiting += ((side.key, "a caption whose image has not come"),)
                 continue
             try:
-                samples[row] = captioned(samples[row], read_caption(self._store, side), (side.key, side.etag), world.stamp).forget()
+                samples[row] = captioned(
+                    samples[row], read_caption(self._store, side), (side.key, side.etag), world.stamp
+                ).forget()
                 taken.append((side.key, side.etag))
             except UnicodeError as error:
                 self._waiting += ((side.key, f"a caption that cannot be read: {error}"),)

@@ -41,8 +41,11 @@ from imageyard.manifests.errors import StoreError
 REGION = "us-east-1"
 START_SECONDS = 60.0
 """How long the server may take until it stores and returns a first object; 1 s on an idle machine."""
-STOP_SECONDS = 10.0
-"""How long it may take to stop by itself; 1 s as a rule, for ever when its disk is full."""
+STOP_SECONDS = 5.0
+"""How long it may take to stop by itself: 1 s as a rule, at times 10 s, for ever when it is full. A kill loses nothing
+that it acknowledged."""
+LOCK_SECONDS = 2.0
+"""How long a server killed a moment ago may hold on to its folder before it counts as another one."""
 START_ATTEMPTS = 5
 """How often a start is tried again because another program took a port first."""
 
@@ -52,6 +55,8 @@ _SERVICES = ("s3", "master", "volume", "filer", "admin")
 # worker dials the admin port + 10000 whatever it is told. From here that is no port at all, so it reaches no
 # stranger; and connected it would hold up a stop by 10 s for tasks that one volume server does not have.
 _PORTS = range(61000, 65536)
+_LOG = "server.log"
+_OPTIONS = "data/mini.options"
 _PROBE_BUCKET = "imageyard-ready"
 
 
@@ -65,7 +70,10 @@ class LocalS3:
     region: str = REGION
 
     def environment(self) -> dict[str, str]:
-        """What to lay over an environment so that S3 clients in it use this server, whatever was set before."""
+        """What to lay over an environment so that S3 clients in it use this server, with whatever keys were set.
+
+        Where `HTTP_PROXY` is set, `NO_PROXY` must name 127.0.0.1: that list is the user's, and stays theirs.
+        """
         return {
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_ENDPOINT_URL_S3": self.endpoint,  # where set, clients prefer it to the one above
@@ -119,7 +127,7 @@ def serve(folder: Path) -> Iterator[LocalS3]:
             ports = (_last_ports(folder) if attempt == 0 else None) or _free_ports()
             server = LocalS3(endpoint=f"http://{_LOOPBACK}:{ports[0]}", access_key=access_key, secret_key=secret_key)
             with _process(weed, ports, folder, environment=environment, lock=lock) as process:
-                if _becomes_ready(process, server, log=folder / "server.log"):
+                if _becomes_ready(process, server, folder):
                     (folder / "ports").write_text(" ".join(map(str, ports)))
                     yield server
                     return
@@ -142,13 +150,18 @@ def _binary() -> Path:
 @contextmanager
 def _locked(folder: Path) -> Iterator[int]:
     """The lock of `folder` as a file descriptor; a child that inherits it holds the lock on when we are killed."""
+    deadline = time.monotonic() + LOCK_SECONDS
     with open(folder / "lock", "ab") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise StoreError(
-                f"{folder}: another embedded S3 server uses this folder; stop it, or name another folder"
-            ) from error
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as error:
+                if time.monotonic() > deadline:
+                    raise StoreError(
+                        f"{folder}: another embedded S3 server uses this folder; stop it, or name another folder"
+                    ) from error
+            time.sleep(0.05)
         try:
             yield file.fileno()
         finally:
@@ -232,6 +245,9 @@ def _command(weed: Path, ports: Sequence[int]) -> list[str]:
         "-webdav=false",
         "-admin.ui=false",
         "-master.telemetry=false",
+        # A master that remembers having had volumes refuses writes for its first 15 s, until all their servers
+        # have reported; here the only one reports before anything can be stored.
+        "-master.resumeState=false",
         # Without it the filer serves every object, and takes uploads, with no key and for any web page.
         "-disableHttp",
         # A mistyped bucket is an error, as on S3.
@@ -249,7 +265,8 @@ def _process(
     weed: Path, ports: Sequence[int], folder: Path, *, environment: Mapping[str, str], lock: int
 ) -> Iterator[subprocess.Popen[bytes]]:
     """The server running in `folder`, ended when the block is left."""
-    with open(folder / "server.log", "wb") as log:
+    (folder / _OPTIONS).unlink(missing_ok=True)  # those of last time; ours are on the command line
+    with open(folder / _LOG, "wb") as log:
         process = subprocess.Popen(
             _command(weed, ports),
             cwd=folder,
@@ -311,13 +328,16 @@ def _remove_sockets(ports: Sequence[int]) -> None:
                 os.unlink(path)
 
 
-def _becomes_ready(process: subprocess.Popen[bytes], server: LocalS3, *, log: Path) -> bool:
+def _becomes_ready(process: subprocess.Popen[bytes], server: LocalS3, folder: Path) -> bool:
     """Wait until an object can be stored, read and deleted; False when another program had taken a port.
 
-    Listing answers before the volumes do, so only a whole round says that the server is ready.
+    Listing answers before the volumes do, so only a whole round says that the server is ready. It writes its
+    options down as its last act of starting; asked to stop before that, it takes 7 s.
     """
     from botocore.exceptions import BotoCoreError, ClientError
 
+    options = folder / _OPTIONS
+    log = folder / _LOG
     deadline = time.monotonic() + START_SECONDS
     last: Exception | None = None
     with contextlib.closing(_client(server)) as client:
@@ -330,16 +350,17 @@ def _becomes_ready(process: subprocess.Popen[bytes], server: LocalS3, *, log: Pa
                     f"the embedded S3 server ended with code {process.returncode} while starting; "
                     f"the end of {log}:\n{said[-2000:]}"
                 )
-            try:
-                _probe(client)
-            except (BotoCoreError, ClientError) as error:
-                last = error
-                time.sleep(0.1)
-            else:
-                return True
+            if options.exists():
+                try:
+                    _probe(client)
+                except (BotoCoreError, ClientError) as error:
+                    last = error
+                else:
+                    return True
+            time.sleep(0.05)
     raise StoreError(
         f"the embedded S3 server was not ready within {START_SECONDS:.0f} s (last: {last}); see {log} and "
-        f"{log.with_name('logs')}; is the disk full?"
+        f"{folder / 'logs'}; is the disk full?"
     )
 
 

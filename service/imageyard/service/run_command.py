@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import redirect_stdout
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -36,7 +38,8 @@ def run_recipe(
     next(iter(first.list("versions")), None)  # an unreachable store is told in seconds, before anything starts
     place = Place(cpus=cpus, gpu=gpus > 0)
     engine = RayEngine(address=address, actors=actors, place=place, gpus=gpus)
-    with engine, Bar(silent=as_json) as bar:
+    # Ray prints every worker's death on standard output, which is the outcome's; the engine deals with them.
+    with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere), engine, Bar(silent=as_json) as bar:
         around = Surroundings(engine=engine, models=settings.models, date=settings.date, shard=shard, watcher=bar)
         outcome = run_job(Dataset.open(recipe.dataset), recipe, around)
     if as_json:

@@ -18,7 +18,7 @@ LIGHT_SIDE = 128
 LINES = 64
 SHORTEST = 16
 LONGEST_UNREPEATED = 8
-REPEATED = 0.98
+REPEATED = 0.95
 """A picture whose pixels were repeated is worth this much of what it was, so that it loses to it."""
 ENERGY = 0.9
 ROUNDING_NOISE = 0.3
@@ -148,9 +148,10 @@ def detail(gray: Image.Image, quantization: Sequence[Sequence[int]] = ()) -> flo
     Pixels that were only repeated do not count.
 
     Sharp photographs have 0.4 to 0.8. It measures content, not pixels: a copy enlarged k times has 1/k of its
-    original's, or a little less, so width x height x detail² compares copies by what is in them. On 87
-    pictures, an enlarged copy (1.25 to 3 times, three filters, PNG or JPEG) had more than its original in
-    3 % of cases, a reduced one in 0.3 %, one saved again as a worse JPEG in 5 %; then mostly by less than 5 %.
+    original's, or a little less, so width x height x detail² compares copies of different sizes by what is in
+    them. Of 3,310 copies of 88 pictures, enlarged 1.25 to 3 times, 5 % came out above their original (2 % by
+    bilinear, 4 % by bicubic, 9 % by Lanczos); of 352 reduced ones, 0.6 %. Between copies of one size it does not
+    decide: a JPEG of quality 90 that is saved at 85 has a tenth more, since some waves were rounded up.
     """
     import numpy as np
 

@@ -1,0 +1,27 @@
+"""One embedded S3 server for the whole session, and a bucket of its own for each test that asks."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from imageyard.service.local_s3 import LocalS3, serve
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalS3]:
+    """A running S3 server."""
+    with serve(tmp_path_factory.mktemp("s3")) as server:
+        yield server
+
+
+@pytest.fixture
+def bucket(s3: LocalS3, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a fresh bucket on `s3`; the environment says where that server is and how to sign."""
+    for name, value in s3.environment().items():
+        monkeypatch.setenv(name, value)
+    name = f"test-{uuid.uuid4().hex}"
+    s3.create_bucket(name)
+    return name
