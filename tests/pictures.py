@@ -68,23 +68,28 @@ def scene(seed: int = 0, size: tuple[int, int] = (512, 512)) -> Image.Image:
     return base
 
 
-def encoded(image: Image.Image, format: str = "JPEG", **options: Any) -> bytes:  # noqa: A002
-    """`image` as a file."""
+def encoded(image: Image.Image, kind: str = "JPEG", **options: Any) -> bytes:
+    """`image` as a file of a `kind` that Pillow writes."""
     file = io.BytesIO()
-    image.save(file, format, **options)
+    image.save(file, kind, **options)
     return file.getvalue()
 
 
-def photo(seed: int = 0, size: tuple[int, int] = (512, 512), format: str = "JPEG", **options: Any) -> bytes:  # noqa: A002
+def file(data: bytes) -> io.BytesIO:
+    """`data` as an open file."""
+    return io.BytesIO(data)
+
+
+def photo(seed: int = 0, size: tuple[int, int] = (512, 512), kind: str = "JPEG", **options: Any) -> bytes:
     """A scene as a file: JPEG of quality 90 unless told otherwise."""
-    if format == "JPEG":
+    if kind == "JPEG":
         options = {"quality": 90} | options
-    return encoded(scene(seed, size), format, **options)
+    return encoded(scene(seed, size), kind, **options)
 
 
-def flat(colour: str = "gray", size: tuple[int, int] = (64, 64), format: str = "PNG") -> bytes:  # noqa: A002
+def flat(colour: str = "gray", size: tuple[int, int] = (64, 64), kind: str = "PNG") -> bytes:
     """One colour and nothing else."""
-    return encoded(Image.new("RGB", size, colour), format)
+    return encoded(Image.new("RGB", size, colour), kind)
 
 
 def blurred(seed: int = 0, size: tuple[int, int] = (512, 512), radius: float = 6) -> bytes:
@@ -103,10 +108,17 @@ def recompressed(data: bytes, quality: int = 60) -> bytes:
     return encoded(Image.open(io.BytesIO(data)).convert("RGB"), quality=quality)
 
 
-def truncated(share: float = 0.5, format: str = "JPEG") -> bytes:  # noqa: A002
+def truncated(share: float = 0.5, kind: str = "JPEG") -> bytes:
     """A photo of which only the first `share` of the bytes arrived."""
-    data = photo(7, (256, 192), format)
+    data = photo(7, (256, 192), kind)
     return data[: int(len(data) * share)]
+
+
+def without_tables() -> bytes:
+    """A JPEG, whole but for the tables that its pixels are coded with."""
+    data = photo(7, (64, 48))
+    start, end = data.index(b"\xff\xc4"), data.index(b"\xff\xda")
+    return data[:start] + data[end:]
 
 
 def bomb(width: int = 25_000, height: int = 24_000) -> bytes:
@@ -125,14 +137,14 @@ def text() -> bytes:
     return b"<!DOCTYPE html><html><body>404 Not Found</body></html>\n"
 
 
-def animated(format: str = "GIF", frames: int = 3, size: tuple[int, int] = (48, 32)) -> bytes:  # noqa: A002
+def animated(kind: str = "GIF", frames: int = 3, size: tuple[int, int] = (48, 32)) -> bytes:
     """Red, then green, then blue, and so on: GIF, WEBP or PNG."""
     colours = ("red", "lime", "blue")
     pictures = [Image.new("RGB", size, colours[number % 3]) for number in range(frames)]
     for number, picture in enumerate(pictures):
         picture.putpixel((number % size[0], 0), (0, 0, 0))
-    options: dict[str, Any] = {"lossless": True} if format == "WEBP" else {}
-    return encoded(pictures[0], format, save_all=True, append_images=pictures[1:], duration=100, **options)
+    options: dict[str, Any] = {"lossless": True} if kind == "WEBP" else {}
+    return encoded(pictures[0], kind, save_all=True, append_images=pictures[1:], duration=100, **options)
 
 
 def cmyk(ink: tuple[int, int, int, int] = (0, 255, 255, 0), size: tuple[int, int] = (32, 32)) -> bytes:
@@ -140,9 +152,9 @@ def cmyk(ink: tuple[int, int, int, int] = (0, 255, 255, 0), size: tuple[int, int
     return encoded(Image.new("CMYK", size, ink), quality=95)
 
 
-def sixteen_bit(level: int = 32768, format: str = "PNG", size: tuple[int, int] = (16, 16)) -> bytes:  # noqa: A002
+def sixteen_bit(level: int = 32768, kind: str = "PNG", size: tuple[int, int] = (16, 16)) -> bytes:
     """16-bit grey, all of one level."""
-    return encoded(Image.fromarray(np.full(size[::-1], level, np.uint16)), format)
+    return encoded(Image.fromarray(np.full(size[::-1], level, np.uint16)), kind)
 
 
 def sixteen_bit_rgb(level: tuple[int, int, int] = (65535, 32768, 256), size: tuple[int, int] = (16, 16)) -> bytes:
@@ -159,12 +171,12 @@ def sixteen_bit_rgb(level: tuple[int, int, int] = (65535, 32768, 256), size: tup
 
 def transparent(
     colour: tuple[int, int, int, int] = (255, 0, 0, 128),
-    format: str = "PNG",  # noqa: A002
+    kind: str = "PNG",
     size: tuple[int, int] = (16, 16),
 ) -> bytes:
     """One colour with alpha."""
-    options: dict[str, Any] = {"lossless": True, "exact": True} if format == "WEBP" else {}
-    return encoded(Image.new("RGBA", size, colour), format, **options)
+    options: dict[str, Any] = {"lossless": True, "exact": True} if kind == "WEBP" else {}
+    return encoded(Image.new("RGBA", size, colour), kind, **options)
 
 
 def transparent_palette(size: tuple[int, int] = (16, 16)) -> bytes:
@@ -183,7 +195,7 @@ def corner() -> Image.Image:
     return image
 
 
-def rotated_exif(orientation: int = 6, format: str = "JPEG") -> bytes:  # noqa: A002
+def rotated_exif(orientation: int = 6, kind: str = "JPEG") -> bytes:
     """`corner()`, stored turned, with the EXIF orientation that makes it upright again."""
     stored = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}
     image = corner()
@@ -191,9 +203,9 @@ def rotated_exif(orientation: int = 6, format: str = "JPEG") -> bytes:  # noqa: 
         image = image.transpose(Image.Transpose(stored[orientation]))
     exif = Image.Exif()
     exif[0x0112] = orientation
-    if format == "JPEG":
-        return encoded(image, format, exif=exif, quality=95, subsampling=0)
-    return encoded(image, format, exif=exif, **({"lossless": True} if format == "WEBP" else {}))
+    if kind == "JPEG":
+        return encoded(image, kind, exif=exif, quality=95, subsampling=0)
+    return encoded(image, kind, exif=exif, **({"lossless": True} if kind == "WEBP" else {}))
 
 
 def with_gps(seed: int = 0, size: tuple[int, int] = (64, 48)) -> bytes:
@@ -226,8 +238,8 @@ def srgb_profile() -> bytes:
 def profiled(
     profile: bytes,
     colour: tuple[int, int, int] = (200, 50, 50),
-    format: str = "PNG",  # noqa: A002
+    kind: str = "PNG",
     mode: str = "RGB",
 ) -> bytes:
     """One colour under an ICC profile."""
-    return encoded(Image.new("RGB", (16, 16), colour).convert(mode), format, icc_profile=profile)
+    return encoded(Image.new("RGB", (16, 16), colour).convert(mode), kind, icc_profile=profile)

@@ -1,4 +1,4 @@
-"""An extractor that kills its worker on one kind of picture, as a broken decoder does; a module so that workers find it."""
+"""An extractor that kills its worker on one kind of picture, as a broken decoder does; workers import this module."""
 
 from __future__ import annotations
 

@@ -7,14 +7,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pictures
 import pytest
-from jobs import drop, go, recipe, store_keys
-from sentinel import build_sentinel
 from typer.testing import CliRunner
 
+import pictures
 from imageyard.manifests import Dataset
 from imageyard.service.cli import app
+from jobs import drop, go, recipe, store_keys
+from sentinel import build_sentinel
 
 
 @pytest.fixture(scope="module")

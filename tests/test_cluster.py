@@ -10,18 +10,18 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import pictures
 import pytest
-from jobs import DATE, by_name, drop, go, manifests, reason, recipe, store_keys
-from poison import SIZE, Look
-from sentinel import build_sentinel
 
+import pictures
 from imageyard.manifests import Dataset, Version
 from imageyard.manifests.errors import JobError, ModelError
 from imageyard.ray_jobs.fanout import RayEngine
 from imageyard.ray_jobs.recipe import Recipe
 from imageyard.ray_jobs.worker import Place
 from imageyard.service.local_s3 import LocalS3
+from jobs import DATE, by_name, drop, go, manifests, reason, recipe, store_keys
+from poison import SIZE, Look
+from sentinel import build_sentinel
 
 pytestmark = [pytest.mark.server, pytest.mark.cluster]
 
@@ -69,7 +69,7 @@ def anywhere(dataset: Dataset, version: Version | None) -> dict[str, bytes]:
     return {role: data.replace(dataset.url.encode(), b"") for role, data in manifests(dataset, version).items()}
 
 
-@pytest.fixture()
+@pytest.fixture
 def expected(bucket: str, models: Path) -> dict[str, bytes]:
     """What one undisturbed process makes of the files."""
     dataset = Dataset.open(f"s3://{bucket}/undisturbed")

@@ -5,14 +5,14 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-import pictures
 import pytest
-from jobs import by_name, drop, go, manifests, recipe, store_keys
-from sentinel import build_sentinel
 
+import pictures
 from imageyard.manifests import Dataset, Store
 from imageyard.manifests.store import Entry, Writer
 from imageyard.ray_jobs.recipe import Recipe
+from jobs import by_name, drop, go, manifests, recipe, store_keys
+from sentinel import build_sentinel
 
 
 class PowerCut(BaseException):

@@ -2,19 +2,19 @@
 
 from pathlib import Path
 
-import pictures
 import pytest
-from jobs import by_name, drop, go, job_events, manifests, reason, recipe, roles, store_keys
 from PIL import Image
-from sentinel import build_sentinel
 
+import pictures
 from imageyard.manifests import Dataset
 from imageyard.manifests.errors import ModelError
+from jobs import by_name, drop, go, job_events, manifests, reason, recipe, roles, store_keys
+from sentinel import build_sentinel
 
 ROTATED = Image.Transpose.ROTATE_90
 
 
-@pytest.fixture()
+@pytest.fixture
 def dataset(tmp_path: Path) -> Dataset:
     return Dataset.open(f"memory://{tmp_path.name}")
 
@@ -182,6 +182,17 @@ def test_of_copies_the_best_is_kept_and_the_others_name_it(dataset: Dataset, mod
         assert value["kept"] == samples["original.png"][1].key
         assert value["measured"] <= 31
         assert "original.png" in value["reason"]
+
+
+def test_images_that_a_person_put_into_different_classes_are_no_copies(dataset: Dataset, models: Path) -> None:
+    picture = pictures.photo(1, (320, 240))
+    files = {"normal/a.jpg": picture, "normal/b.jpg": pictures.recompressed(picture, 70)}
+    files["anomaly/c.jpg"] = pictures.recompressed(picture, 50)
+    drop(dataset, files)
+    outcome = go(dataset, main(dataset, models), models)
+    placed = roles(dataset, outcome.version)
+    assert [name for name, role in placed.items() if role == "rejected"] == ["normal/b.jpg"]
+    assert placed["normal/a.jpg"] == placed["anomaly/c.jpg"]  # one duplicate group, so one split
 
 
 def test_the_same_bytes_under_two_names_are_one_sample_with_both(dataset: Dataset, models: Path) -> None:

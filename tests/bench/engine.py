@@ -27,7 +27,6 @@ sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import pictures
-
 from imageyard.manifests import Store
 from imageyard.ray_jobs.canonical import Decoded, decode
 from imageyard.ray_jobs.extractors.base import Model, ModelExtractor, Row

@@ -45,7 +45,7 @@ class Job:
     clock: Clock
     attempt: str = field(default_factory=lambda: uuid.uuid4().hex[:8])
     _count: int = 0
-    _last: datetime = datetime.min.replace(tzinfo=UTC)
+    _last: datetime | None = None
 
     @property
     def folder(self) -> str:
@@ -62,7 +62,7 @@ class Job:
 
     def say_progress(self, **members: Any) -> None:
         """Add a progress event, unless the last event was a moment ago."""
-        if self.clock() - self._last >= PROGRESS_EVERY:
+        if self._last is None or self.clock() - self._last >= PROGRESS_EVERY:
             self.say("progress", **members)
 
 

@@ -42,7 +42,8 @@ class Recipe(BaseModel):
                 other = found.setdefault(extractor.name, extractor)
                 if other.identity() != extractor.identity():
                     raise RecipeError(
-                        f"two steps want {extractor.name} measured in different ways; let them agree, or use two recipes"
+                        f"two steps want {extractor.name} measured in different ways; let them agree, or use "
+                        "two recipes"
                     )
         return found
 

@@ -107,3 +107,14 @@ def labelled(sample: Sample, name: str, value: Json, metadata: Mapping[str, Json
         if old == same and sample.value(name) == value:
             return sample
     return sample.with_label(name, value, metadata)
+
+
+def class_of(sample: Sample) -> str:
+    """The class a person gave a sample: of all its single-label attributes, one a line; "" where it has none."""
+    names = []
+    for attribute in sample.label_names:
+        metadata = sample.metadata(attribute) or {}
+        single = str(metadata.get("type", "")).lower() == ONE_LABEL
+        if single and attribute != RATING and metadata.get("human-annotated") == "yes":
+            names.append(f"{attribute}={metadata.get('class-name')}")
+    return "\n".join(sorted(names))

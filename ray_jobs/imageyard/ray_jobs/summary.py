@@ -14,9 +14,8 @@ from imageyard.manifests.version import ROLES, Role, Version
 from imageyard.ray_jobs import facts
 from imageyard.ray_jobs.report import render
 from imageyard.ray_jobs.report_data import Picture, Rejection, Report
-from imageyard.ray_jobs.state import CAPTION, REJECTION, TAGS
+from imageyard.ray_jobs.state import CAPTION, REJECTION, TAGS, class_of
 from imageyard.ray_jobs.steps.ingest import names_of
-from imageyard.ray_jobs.steps.split import class_of
 from imageyard.ray_jobs.work import Tally
 
 T = TypeVar("T")

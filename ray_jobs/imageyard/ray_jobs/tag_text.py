@@ -7,7 +7,29 @@ import unicodedata
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
-KAOMOJI = frozenset("0_0 (o)_(o) +_+ +_- ._. <o>_<o> <|>_<|> =_= >_< 3_3 6_9 >_o @_@ ^_^ o_o u_u x_x |_| ||_||".split())
+KAOMOJI = frozenset(
+    [
+        "0_0",
+        "(o)_(o)",
+        "+_+",
+        "+_-",
+        "._.",
+        "<o>_<o>",
+        "<|>_<|>",
+        "=_=",
+        ">_<",
+        "3_3",
+        "6_9",
+        ">_o",
+        "@_@",
+        "^_^",
+        "o_o",
+        "u_u",
+        "x_x",
+        "|_|",
+        "||_||",
+    ]
+)
 """Tags whose underscore is part of the face: the 19 that the WD14 reference, imgutils and TagGUI keep."""
 
 _ESCAPE = re.compile(r"\\([\\()])")

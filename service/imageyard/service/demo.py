@@ -10,10 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from imageyard.service.demo_pictures import write_demo_pictures
+
 from imageyard.manifests.errors import ImageyardError
 from imageyard.manifests.store import Store
 from imageyard.service.console import say
-from imageyard.service.demo_pictures import write_demo_pictures
 from imageyard.service.local_s3 import serve
 from imageyard.service.run_command import run_recipe
 

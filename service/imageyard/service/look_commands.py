@@ -159,9 +159,9 @@ def _find(dataset: Dataset, version: Version, image: str) -> tuple[Role, Sample]
         for sample in dataset.read(version, role):
             if image in (sample.source_ref, *names_of(sample)):
                 return role, sample
-            if len(image) >= 6 and sample.key.startswith(image.lower()):
-                found.append((role, sample))
-            elif any(name.rsplit("/", 1)[-1] == image for name in names_of(sample)):
+            if (len(image) >= 6 and sample.key.startswith(image.lower())) or any(
+                name.rsplit("/", 1)[-1] == image for name in names_of(sample)
+            ):
                 found.append((role, sample))
     if not found:
         raise VersionError(
@@ -179,13 +179,16 @@ def _fact(dataset: Dataset, identity: str, key: str) -> dict[str, Any]:
     """One image's row of an extractor's facts; bytes as hex, pictures as their size."""
     columns = [name for name in facts.column_names(dataset.store, identity) if name not in (facts.KEY, facts.ERROR)]
     (row,) = facts.read(dataset.store, identity, [key], columns).to_pylist()
-    return {name: _readable(value) for name, value in row.items()}
+    return {name: _readable(name, value) for name, value in row.items()}
 
 
-def _readable(value: Any) -> Any:
+def _readable(name: str, value: Any) -> Any:
+    """Hashes as hex, pictures as their size, 32-bit floats without the noise of their last digits."""
     if isinstance(value, bytes):
         return value.hex() if len(value) <= 64 else f"{len(value):,} bytes"
-    return value
+    if isinstance(value, int) and name.endswith("hash"):
+        return f"{value:016x}"
+    return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
 def _name(sample: Sample) -> str:

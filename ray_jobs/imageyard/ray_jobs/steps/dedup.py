@@ -13,7 +13,7 @@ from imageyard.ray_jobs.extractors.base import Extractor
 from imageyard.ray_jobs.extractors.hashes import Hashes
 from imageyard.ray_jobs.extractors.probe import Probe
 from imageyard.ray_jobs.hamming import pairs_within
-from imageyard.ray_jobs.state import CAPTION, SPLIT, Rejection, State, World
+from imageyard.ray_jobs.state import CAPTION, SPLIT, Rejection, State, World, class_of
 from imageyard.ray_jobs.steps.base import Step
 from imageyard.ray_jobs.steps.ingest import names_of
 
@@ -38,10 +38,11 @@ class Dedup(Step):
         return (Probe(), Hashes())
 
     def decide(self, state: State, world: World) -> State:
-        """Quality-ordered greedy leader: no two kept are within the distance, every dropped one has a kept witness.
+        """Quality-ordered greedy leader: every dropped image has a kept witness within the distance.
 
-        A component of the duplicate graph is a group, whatever of it is kept, so that a split can hold it
-        together.
+        No two kept ones are within it, except those that a person has put into different classes: an anomaly is
+        no copy of a normal part, however alike they look. A component of the duplicate graph is a group, whatever
+        of it is kept, so that a split can hold it together.
         """
         import numpy as np
 
@@ -49,18 +50,22 @@ class Dedup(Step):
         quality = np.array([q if q is not None else -1 for q in hashes.column("pdq_quality").to_pylist()])
         standing = np.array([row for row in state.standing if quality[row] >= self.min_quality], dtype=np.int64)
         codes = _codes(hashes.column("pdq"), standing)
-        first, second, apart = pairs_within(codes, self.within)
+        first, second, distances = pairs_within(codes, self.within)
         near: dict[int, list[tuple[int, int]]] = {}
-        for a, b, d in zip(standing[first].tolist(), standing[second].tolist(), apart.tolist(), strict=True):
+        for a, b, d in zip(standing[first].tolist(), standing[second].tolist(), distances.tolist(), strict=True):
             near.setdefault(a, []).append((b, d))
             near.setdefault(b, []).append((a, d))
         rank = self._ranks(state, world, sorted(near))
         rejections = list(state.rejections)
+        classes = {row: class_of(state.samples[row]) for row in near}
         for row in sorted(near, key=rank.__getitem__):
-            kept = [(rank[other], other, d) for other, d in near[row] if other in near and rejections[other] is None]
-            better = [found for found in kept if found[0] < rank[row]]
-            if better:
-                _, witness, d = min(better)
+            witnesses = [
+                (rank[other], other, apart)
+                for other, apart in near[row]
+                if rank[other] < rank[row] and rejections[other] is None and _agree(classes[row], classes[other])
+            ]
+            if witnesses:
+                _, witness, d = min(witnesses)
                 rejections[row] = self._duplicate(state, witness, d)
         return replace(state, rejections=rejections, groups=_components(len(state.keys), near))
 
@@ -95,6 +100,10 @@ class Dedup(Step):
                 state.keys[row],
             )
         return ranks
+
+
+def _agree(one: str, other: str) -> bool:
+    return one == other or not one or not other
 
 
 def _has_words(sample: Sample) -> bool:

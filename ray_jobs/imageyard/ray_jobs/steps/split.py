@@ -11,7 +11,7 @@ from typing import ClassVar, Self
 from pydantic import Field, model_validator
 
 from imageyard.manifests.sample import Sample
-from imageyard.ray_jobs.state import CUSTOM, ONE_LABEL, RATING, SPLIT, State, World, labelled
+from imageyard.ray_jobs.state import CUSTOM, SPLIT, State, World, class_of, labelled
 from imageyard.ray_jobs.steps.base import Step
 
 HELD_OUT = ("test", "validation")
@@ -97,17 +97,6 @@ class _Group:
     rows: tuple[int, ...]
     label: str
     draw: bytes
-
-
-def class_of(sample: Sample) -> str:
-    """The class a sample is stratified by: its single-label classes, those of a person; "" where it has none."""
-    names = []
-    for attribute in sample.label_names:
-        metadata = sample.metadata(attribute) or {}
-        single = str(metadata.get("type", "")).lower() == ONE_LABEL
-        if single and attribute != RATING and metadata.get("human-annotated") == "yes":
-            names.append(f"{attribute}={metadata.get('class-name')}")
-    return "\n".join(sorted(names))
 
 
 def _placed(sample: Sample) -> str | None:
