@@ -114,10 +114,10 @@ def truncated(share: float = 0.5, kind: str = "JPEG") -> bytes:
     return data[: int(len(data) * share)]
 
 
-def without_tables() -> bytes:
-    """A JPEG, whole but for the tables that its pixels are coded with."""
+def corrupt() -> bytes:
+    """A JPEG, whole but for the table that its colours are quantised with."""
     data = photo(7, (64, 48))
-    start, end = data.index(b"\xff\xc4"), data.index(b"\xff\xda")
+    start, end = data.index(b"\xff\xdb"), data.index(b"\xff\xc0")
     return data[:start] + data[end:]
 
 

@@ -62,7 +62,7 @@ REFUSED = {
     "a bomb": (pictures.bomb(), "too-many-pixels", "25000 x 24000 is 600,000,000 pixels; at most 100,000,000"),
     "a huge bomb": (pictures.bomb(2**31 - 1, 2**31 - 1), "too-many-pixels", "at most 100,000,000"),
     "a PNG's header only": (pictures.photo(1, (64, 48), "PNG")[:60], "truncated", "after 60 bytes"),
-    "a JPEG's middle missing": (pictures.without_tables(), "corrupt", "JPEG"),
+    "a JPEG without a table": (pictures.corrupt(), "corrupt", "the JPEG cannot be decoded"),
 }
 
 

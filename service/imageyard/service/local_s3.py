@@ -40,7 +40,7 @@ from imageyard.manifests.errors import StoreError
 
 REGION = "us-east-1"
 START_SECONDS = 60.0
-"""How long the server may take until it stores and returns a first object; 1 s on an idle machine."""
+"""How long the server may take until it stores and returns a first object: 1 to 2 s on an idle machine."""
 STOP_SECONDS = 5.0
 """How long it may take to stop by itself: 1 s as a rule, at times 10 s, for ever when it is full. A kill loses nothing
 that it acknowledged."""
