@@ -168,6 +168,7 @@ def test_of_copies_the_best_is_kept_and_the_others_name_it(dataset: Dataset, mod
         "original.png": pictures.encoded(original, "PNG"),
         "again.jpg": pictures.encoded(original, "JPEG", quality=60),
         "half.jpg": pictures.encoded(original.resize((320, 240)), "JPEG", quality=90),
+        "again.webp": pictures.encoded(original, "WEBP", quality=80),
         "double.png": pictures.encoded(original.resize((1280, 960), Image.Resampling.BICUBIC), "PNG"),
         "other.jpg": pictures.photo(2, (640, 480)),
     }
@@ -176,7 +177,7 @@ def test_of_copies_the_best_is_kept_and_the_others_name_it(dataset: Dataset, mod
     samples = by_name(dataset, outcome.version)
     assert samples["original.png"][0] != "rejected"
     assert samples["other.jpg"][0] != "rejected"
-    for name in ("again.jpg", "half.jpg", "double.png"):
+    for name in ("again.jpg", "again.webp", "half.jpg", "double.png"):
         value = samples[name][1].value("rejection")
         assert value["check"] == "duplicate"
         assert value["kept"] == samples["original.png"][1].key

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -160,6 +160,7 @@ class _Run:
             return None
         running = self._started(parent, drop)
         samples = list(self._parent_samples(parent))
+        known = {sample.key for sample in samples}
         self._measure(samples, new, running)
         watcher.phase("deciding")
         world = World(
@@ -183,7 +184,7 @@ class _Run:
             fingerprint=self._fingerprint,
             recipe=self._recipe.plain(),
             extractors={name: extractor.identity() for name, extractor in self._extractors.items()},
-            counts={**roles, **_counts(state, events)},
+            counts={**roles, **_counts(state, events, known)},
             manifests=dict(draft.manifests),
             consumed=draft.consumed,
         )
@@ -356,15 +357,14 @@ def _stem(key: str) -> str:
     return key.rsplit(".", 1)[0] if "." in key.rsplit("/", 1)[-1] else key
 
 
-def _counts(state: State, events: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    """What the version record says of the job: found, new, copies under another name, rejections by check."""
-    contents = Counter(event["content"] or event["key"] for event in events)
+def _counts(state: State, events: Sequence[Mapping[str, Any]], known: Set[str]) -> dict[str, int]:
+    """What the version record says of the job: of the drop folder, then of the whole version."""
+    contents = {event["content"] or event["key"] for event in events}
     checks = Counter(rejection.check for rejection in state.rejections if rejection is not None)
-    tags = sum(len(state.samples[row].value(TAGS) or ()) for row in state.standing)
     return {
         "found": len(events),
-        "contents": len(contents),
+        "new": sum(key not in known for key in state.keys),
         "exact-copies": len(events) - len(contents),
-        "tags": tags,
+        "tags": sum(len(state.samples[row].value(TAGS) or ()) for row in state.standing),
         **{f"rejected-{check}": count for check, count in sorted(checks.items())},
     }

@@ -10,11 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imageyard.service.demo_pictures import write_demo_pictures
-
+from imageyard.manifests.dataset import Dataset
 from imageyard.manifests.errors import ImageyardError
 from imageyard.manifests.store import Store
-from imageyard.service.console import say
+from imageyard.manifests.version import Role, Version
+from imageyard.ray_jobs.steps.ingest import names_of
+from imageyard.service.console import say, table
+from imageyard.service.demo_pictures import write_demo_pictures
 from imageyard.service.local_s3 import serve
 from imageyard.service.run_command import run_recipe
 
@@ -28,7 +30,7 @@ steps:
   - ingest: {{}}
   - validate: {{min_side: 256}}
   - dedup: {{within: 31}}
-  - tag: {{model: efficientnet-lite0, threshold: 0.35, blacklist: [web_site]}}
+  - tag: {{model: efficientnet-lite0, threshold: 0.3, blacklist: [bubble]}}
   - split: {{test: 0.1, validation: 0.1}}
 """
 
@@ -74,8 +76,8 @@ def demonstrate(folder: Path, images: Path | None) -> None:
             dataset = Store.open(url)
             page.write_bytes(dataset.get(str(dataset.key_of(outcome.report))))
             say(f"a copy of the report to open in a browser: {page}")
-        if outcome.version is not None:
-            _read_a_batch(url, outcome.version.number)
+        if outcome.state == "committed" and outcome.version is not None:
+            _read_a_batch(Dataset.open(url), outcome.version)
 
 
 def _dataset_name(images: Path) -> str:
@@ -92,7 +94,7 @@ def _upload(source: Path, drop: Store) -> int:
     return len(files)
 
 
-def _read_a_batch(url: str, version: int) -> None:
+def _read_a_batch(dataset: Dataset, version: Version) -> None:
     """Print what a trainer would see first."""
     from torch import Tensor
 
@@ -101,14 +103,21 @@ def _read_a_batch(url: str, version: int) -> None:
     def square(image: Image.Image) -> Tensor:
         return to_tensor(image.resize((256, 256)))
 
-    stream = VersionStream(url, version, "train", global_batch=4, transform=square)
-    batch = next(iter(stream.batches()))
+    role: Role = "train" if "train" in version.manifests else "unsplit"
+    if role not in version.manifests:
+        return
+    names = {sample.source_ref: names_of(sample)[0] for sample in dataset.read(version, role)}
+    size = min(4, version.manifests[role].lines)
+    batch = next(iter(VersionStream(dataset, version.number, role, global_batch=size, transform=square).batches()))
     images = batch["image"]
-    say(f"\nthe first batch that a training loader reads from version {version}, role train:")
-    say(f"  images {tuple(images.shape)} {images.dtype}, from {images.min()} to {images.max()}")
-    for source, tags, caption in zip(batch["source_ref"], batch["tags"], batch["caption"], strict=True):
-        words = caption or ", ".join(tags[:6]) or "no tags"
-        say(f"  …/{source.rsplit('/', 1)[-1][:16]}…  {words}")
+    said = [caption or ", ".join(tags[:6]) for caption, tags in zip(batch["caption"], batch["tags"], strict=True)]
+    say(f"\nthe first batch that a training loader reads from version {version.number}, role {role}:")
+    say(f"images {tuple(images.shape)} {str(images.dtype).removeprefix('torch.')}")
+    table(
+        "",
+        ("image", "caption or tags"),
+        [(names[ref], text) for ref, text in zip(batch["source_ref"], said, strict=True)],
+    )
 
 
 if __name__ == "__main__":

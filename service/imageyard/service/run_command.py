@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from contextlib import redirect_stdout
 from dataclasses import asdict
 from pathlib import Path
@@ -73,18 +74,8 @@ def tell(outcome: Outcome, url: str) -> None:
     elif outcome.state == "nothing":
         say(f"nothing to do: version {version.number} has this recipe applied to everything there is")
     else:
-        counts = dict(version.counts)
-        rows: list[tuple[str, int | str]] = [
-            ("found in the drop folder", counts.get("found", 0)),
-            ("of different content", counts.get("contents", 0)),
-        ]
-        rejected = {name.removeprefix("rejected-"): n for name, n in counts.items() if name.startswith("rejected-")}
-        duplicates = rejected.pop("duplicate", 0)
-        rows += [(f"rejected: {check}", count) for check, count in sorted(rejected.items(), key=lambda r: -r[1])]
-        rows += [("near duplicates", duplicates)]
-        rows += [("tags written", counts["tags"])] if counts.get("tags") else []
-        rows += [(f"in {role}", counts[role]) for role in ROLES if role != "rejected" and counts.get(role)]
-        table(f"version {version.number} of {url}", ("", "images"), rows)
+        say(f"committed version {version.number} of {url}")
+        table("", ("", "images"), _rows(version.counts))
         work = outcome.tally
         say(f"read {work.read:,} images, decoded {work.decoded:,}, model runs {work.model_runs:,}")
         pairs("manifests", {role: f"{url}/{entry.key}" for role, entry in version.manifests.items()})
@@ -92,3 +83,22 @@ def tell(outcome: Outcome, url: str) -> None:
         pairs("", {"report": outcome.report})
     if outcome.waiting:
         table("left in the drop folder", ("object", "why"), list(outcome.waiting))
+
+
+def _rows(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    """What happened, in the order in which it happened; what did not happen is left out."""
+    checks = {name.removeprefix("rejected-"): n for name, n in counts.items() if name.startswith("rejected-")}
+    duplicates = checks.pop("duplicate", 0)
+    rows = [
+        ("found in the drop folder", counts.get("found", 0)),
+        ("new", counts.get("new", 0)),
+        ("exact copies", counts.get("exact-copies", 0)),
+        *(
+            (f"rejected: {check}", count)
+            for check, count in sorted(checks.items(), key=lambda said: (-said[1], said[0]))
+        ),
+        ("near duplicates", duplicates),
+        *((f"in {role}", counts.get(role, 0)) for role in ROLES if role != "rejected"),
+        ("tags written", counts.get("tags", 0)),
+    ]
+    return [row for row in rows if row[1] or row[0] in ("found in the drop folder", "new")]

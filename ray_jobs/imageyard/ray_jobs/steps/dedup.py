@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -13,7 +15,7 @@ from imageyard.ray_jobs.extractors.base import Extractor
 from imageyard.ray_jobs.extractors.hashes import Hashes
 from imageyard.ray_jobs.extractors.probe import Probe
 from imageyard.ray_jobs.hamming import pairs_within
-from imageyard.ray_jobs.state import CAPTION, SPLIT, Rejection, State, World, class_of
+from imageyard.ray_jobs.state import CAPTION, ORIGIN, SPLIT, Rejection, State, World, class_of
 from imageyard.ray_jobs.steps.base import Step
 from imageyard.ray_jobs.steps.ingest import names_of
 
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 LOSSLESS = ("png", "bmp", "tiff")
+ALIKE = 0.75
+"""Shares of real resolution from which two copies hold the same: saving at another quality moves it by a fifth."""
 _PROBE = ("width", "height", "detail", "format", "jpeg_quality", "sharpness")
 
 
@@ -55,7 +59,8 @@ class Dedup(Step):
         for a, b, d in zip(standing[first].tolist(), standing[second].tolist(), distances.tolist(), strict=True):
             near.setdefault(a, []).append((b, d))
             near.setdefault(b, []).append((a, d))
-        rank = self._ranks(state, world, sorted(near))
+        groups = _components(len(state.keys), near)
+        rank = _ranks(state, world, sorted(near), groups)
         rejections = list(state.rejections)
         classes = {row: class_of(state.samples[row]) for row in near}
         for row in sorted(near, key=rank.__getitem__):
@@ -67,7 +72,7 @@ class Dedup(Step):
             if witnesses:
                 _, witness, d = min(witnesses)
                 rejections[row] = self._duplicate(state, witness, d)
-        return replace(state, rejections=rejections, groups=_components(len(state.keys), near))
+        return replace(state, rejections=rejections, groups=groups)
 
     def _duplicate(self, state: State, witness: int, distance: int) -> Rejection:
         names = names_of(state.samples[witness])
@@ -79,27 +84,41 @@ class Dedup(Step):
             {"measured": distance, "threshold": self.within, "kept": state.keys[witness]},
         )
 
-    def _ranks(self, state: State, world: World, rows: list[int]) -> dict[int, tuple[Any, ...]]:
-        """A total order, best first: protected split, human words, real pixels, lossless, quality, first seen."""
-        probe = world.columns(Probe.name, [state.keys[row] for row in rows], _PROBE)
-        ranks: dict[int, tuple[Any, ...]] = {}
-        for at, row in enumerate(rows):
-            sample = state.samples[row]
-            width, height, detail, kind, jpeg, sharp = (probe[name][at] for name in _PROBE)
-            pixels = int((width or 0) * (height or 0) * (detail or 1) ** 2)
-            caption = sample.value(CAPTION)
-            ranks[row] = (
-                sample.value(SPLIT) not in ("test", "validation"),
-                not _has_words(sample),
-                -pixels,
-                kind not in LOSSLESS,
-                -(jpeg or 0),
-                -(sharp or 0),
-                -len(caption) if isinstance(caption, str) else 0,
-                (sample.metadata("origin") or {}).get("creation-date", ""),
-                state.keys[row],
-            )
-        return ranks
+
+def _ranks(state: State, world: World, rows: list[int], groups: Sequence[int]) -> dict[int, tuple[Any, ...]]:
+    """A total order inside each group, best first.
+
+    Held-out splits, then a person's words, then content: real pixels before few, before many that hold no more
+    (an upscale); then lossless, JPEG quality, sharpness, caption, first seen, and at last the key.
+    """
+    columns = world.columns(Probe.name, [state.keys[row] for row in rows], _PROBE)
+    probe = {row: {name: columns[name][at] for name in _PROBE} for at, row in enumerate(rows)}
+    extent = {row: math.sqrt((p["width"] or 0) * (p["height"] or 0)) * (p["detail"] or 1) for row, p in probe.items()}
+    most: dict[int, float] = {}
+    for row in rows:
+        most[groups[row]] = max(most.get(groups[row], 0.0), extent[row])
+    full = {row for row in rows if extent[row] >= ALIKE * most[groups[row]]}
+    densest: dict[int, float] = {}
+    for row in full:
+        densest[groups[row]] = max(densest.get(groups[row], 0.0), probe[row]["detail"] or 1)
+    ranks: dict[int, tuple[Any, ...]] = {}
+    for row in rows:
+        sample, facts = state.samples[row], probe[row]
+        caption = sample.value(CAPTION)
+        inflated = row in full and (facts["detail"] or 1) < ALIKE * densest[groups[row]]
+        ranks[row] = (
+            sample.value(SPLIT) not in ("test", "validation"),
+            not _has_words(sample),
+            (row not in full, 0.0 if row in full else -extent[row]),
+            inflated,
+            facts["format"] not in LOSSLESS,
+            -(facts["jpeg_quality"] or 0),
+            -(facts["sharpness"] or 0),
+            -len(caption) if isinstance(caption, str) else 0,
+            (sample.metadata(ORIGIN) or {}).get("creation-date", ""),
+            state.keys[row],
+        )
+    return ranks
 
 
 def _agree(one: str, other: str) -> bool:
