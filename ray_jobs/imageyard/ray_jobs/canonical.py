@@ -76,8 +76,8 @@ class Decoded:
 def fitted(image: Image.Image, side: int, *, gap: float = 2.0) -> Image.Image:
     """`image` with its longer side reduced to `side` pixels, by averaging; itself if it is no longer than that.
 
-    Whole multiples down to `gap` times that size are averaged block by block, in a fraction of the time: with
-    2 no one would see it, with 1 it blurs a little less at whole multiples than between them.
+    Blocks of whole pixels are averaged first, as long as `gap` times `side` remain, which is quick; what is left
+    is done by a triangle filter. With a gap of 1 the blur differs a little between whole multiples and the rest.
     """
     from PIL import Image
 

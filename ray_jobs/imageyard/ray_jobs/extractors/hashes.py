@@ -20,8 +20,8 @@ class Hashes(PixelExtractor):
     """pHash proposes, PDQ decides: at most 31 of its 256 bits apart, both of quality 50 or more, is a copy.
 
     What is hashed is part of the extractor's version: luma of the canonical picture, for PDQ reduced to 512
-    pixels on the longer side (`fitted`, gap 1), for pHash `Decoded.small` reduced to 32 x 32 by Lanczos, which is 0 to 2 bits
-    from imagehash.phash of the canonical picture in an eighth of its time.
+    pixels on the longer side (`fitted` with a gap of 1), for pHash `Decoded.small` reduced to 32 x 32 by
+    Lanczos, 0 to 2 bits from imagehash.phash of the canonical picture in an eighth of its time.
     """
 
     name: ClassVar[str] = "hashes"
