@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 import pictures
 from imageyard.manifests import Dataset
 from imageyard.service.cli import app
+from imageyard.service.local_s3 import LocalS3
 from jobs import drop, go, recipe, store_keys
 from sentinel import build_sentinel
 
@@ -124,6 +125,17 @@ def test_an_unreachable_store_is_one_line(tmp_path: Path) -> None:
 def test_missing_credentials_are_one_line(tmp_path: Path) -> None:
     path = written(tmp_path, "dataset: s3://bucket/cats\nsteps: [ingest]")
     refused(command("run", path, HOME=str(tmp_path)), "no AWS credentials found; set AWS_PROFILE")
+
+
+@pytest.mark.server
+def test_a_bucket_that_is_not_there_and_a_key_that_is_refused_are_one_line(
+    s3: LocalS3, bucket: str, tmp_path: Path
+) -> None:
+    path = written(tmp_path, "dataset: s3://not-there/cats\nsteps: [ingest]")
+    refused(command("run", path, **s3.environment()), "there is no such bucket")
+    path = written(tmp_path, f"dataset: s3://{bucket}/cats\nsteps: [ingest]")
+    wrong = {**s3.environment(), "AWS_SECRET_ACCESS_KEY": "not-the-secret"}
+    refused(command("run", path, **wrong), "check the credentials and the policy")
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:

@@ -194,3 +194,23 @@ def test_a_driver_killed_at_random_and_started_again_commits_the_same_bytes(
     assert anywhere(dataset, dataset.newest()) == expected
     assert dataset.numbers() == [1]
     assert store_keys(dataset.store, "drop") == []
+
+
+def test_two_programs_on_one_dataset_at_once_both_end_committed(s3: LocalS3, bucket: str, tmp_path: Path) -> None:
+    """Each with its own Ray; one of them loses the race for version 1 and goes on from there."""
+    dataset = Dataset.open(f"s3://{bucket}/two")
+    drop(dataset, files(8))
+    environment = {**os.environ, **s3.environment()}
+    running = []
+    for side in (64, 32):
+        path = tmp_path / f"{side}.yaml"
+        path.write_text(f"dataset: {dataset.url}\nsteps: [ingest, {{validate: {{min_side: {side}}}}}]")
+        command = [sys.executable, "-m", "imageyard.service.cli", "run", str(path), "--json"]
+        running.append(subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE))
+    for process in running:
+        _, errors = process.communicate()
+        assert process.returncode == 0, errors.decode()
+    assert dataset.numbers() == [1, 2]
+    assert dataset.version(1).fingerprint != dataset.version(2).fingerprint
+    assert len(by_name(dataset, dataset.newest())) == 10
+    assert store_keys(dataset.store, "drop") == []

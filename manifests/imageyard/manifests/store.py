@@ -395,6 +395,8 @@ def _explained(error: Exception) -> str:
     text = str(error)
     if "NoSuchBucket" in text:
         return "there is no such bucket; create it, or correct the URL"
+    if any(sign in text for sign in ("403 Forbidden", "401 Unauthorized", "AccessDenied", "SignatureDoesNotMatch")):
+        return "permission denied; check the credentials and the policy"
     if "error sending request" in text or "Connect" in text or "dns error" in text:
         return "the store cannot be reached; check the network and the endpoint URL"
     if "Read-only file system" in text or "Permission denied" in text:

@@ -70,10 +70,6 @@ class _Member:
             return self.ready
         return self.in_flight[0][0] if self.in_flight else None
 
-    @property
-    def waited_for(self) -> list[Any]:
-        return [reference for reference, _ in self.in_flight] if self.loaded else [self.ready]
-
 
 class RayEngine:
     """A pool of actors on a Ray cluster: a local one that it starts and stops, or the one at `address`."""
@@ -184,7 +180,7 @@ class _Run:
                 for member in self._pool:
                     self._feed(member)
                 self._release_idle()
-                waiting = [reference for member in self._pool for reference in member.waited_for]
+                waiting = [member.next for member in self._pool if member.next is not None]
                 ready, _ = ray.wait(waiting, num_returns=1, timeout=5)
                 for member in [member for member in self._pool if member.next in ready]:
                     if member.loaded:

@@ -15,13 +15,17 @@ U = TypeVar("U")
 def ordered(pool: Executor | None, call: Callable[[T], U], items: Iterable[T], *, ahead: int) -> Iterator[U]:
     """`call` of every item, in the order of `items`, at most `ahead` of them begun and not yet taken.
 
-    Without a pool the calls are made here, one by one. `items` is read as calls begin.
+    The first calls are begun at once, before the first result is asked for; an error shows where its result would.
+    Without a pool the calls are made one by one as results are taken. `items` is read as calls begin.
     """
     if pool is None:
-        yield from map(call, items)
-        return
+        return map(call, items)
     rest = iter(items)
     under_way: deque[Future[U]] = deque(pool.submit(call, item) for item in islice(rest, ahead))
+    return _taken(pool, call, rest, under_way)
+
+
+def _taken(pool: Executor, call: Callable[[T], U], rest: Iterator[T], under_way: deque[Future[U]]) -> Iterator[U]:
     while under_way:
         result = under_way.popleft().result()
         under_way.extend(pool.submit(call, item) for item in islice(rest, 1))

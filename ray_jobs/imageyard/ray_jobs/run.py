@@ -244,11 +244,12 @@ class _Run:
         if not shards:
             return
         watcher = self._around.watcher
-        watcher.phase("measuring")
+        watcher.phase("starting workers")
         watcher.expect(sum(len(shard.items) for shard in shards))
 
         def done(tally: Tally) -> None:
             self._tally += tally
+            watcher.phase("measuring")
             watcher.advance(tally)
             running.say_progress(work=asdict(self._tally))
 

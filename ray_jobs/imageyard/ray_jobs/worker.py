@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from imageyard.manifests.errors import ChangedError, NotFoundError
@@ -73,12 +72,11 @@ class Worker:
         With `turn` (0, 1, 2 … for each call), calls compute in that order while later ones already download:
         of a worker that dies, the lowest unfinished turn was the one at work.
         """
-        fetched = ordered(
+        fetched = ordered(  # begins to download before our turn comes
             self._fetchers, lambda item: _fetch_or_none(self._store, item), shard.items, ahead=2 * self._place.downloads
         )
-        first = list(islice(fetched, 1))  # starts the downloads before our turn comes
         with self._my_turn(turn):
-            return self._measure_all(shard, chain(first, fetched))
+            return self._measure_all(shard, fetched)
 
     @contextmanager
     def _my_turn(self, turn: int | None) -> Iterator[None]:

@@ -42,8 +42,8 @@ REGION = "us-east-1"
 START_SECONDS = 60.0
 """How long the server may take until it stores and returns a first object: 1 to 2 s on an idle machine."""
 STOP_SECONDS = 5.0
-"""How long it may take to stop by itself: 1 s as a rule, at times 10 s, for ever when it is full. A kill loses nothing
-that it acknowledged."""
+"""How long it may take to stop by itself: 1 s as a rule, 10 s once in a while, for ever when it is full. A kill
+loses nothing that it acknowledged."""
 LOCK_SECONDS = 2.0
 """How long a server killed a moment ago may hold on to its folder before it counts as another one."""
 START_ATTEMPTS = 5
@@ -53,7 +53,7 @@ _LOOPBACK = "127.0.0.1"
 _SERVICES = ("s3", "master", "volume", "filer", "admin")
 # Above Linux's range for outgoing connections, which would take ports at random. Also: SeaweedFS's maintenance
 # worker dials the admin port + 10000 whatever it is told. From here that is no port at all, so it reaches no
-# stranger; and connected it would hold up a stop by 10 s for tasks that one volume server does not have.
+# stranger; connected, it holds up every stop by 10 s, for tasks that one volume server does not have.
 _PORTS = range(61000, 65536)
 _LOG = "server.log"
 _OPTIONS = "data/mini.options"
