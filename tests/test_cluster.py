@@ -89,15 +89,18 @@ def test_workers_and_shards_change_no_byte(
 
 
 def workers() -> list[int]:
-    """Process ids of the actors of this machine's Ray that belong to this test's cluster."""
-    found = []
-    for status in Path("/proc").glob("[0-9]*/cmdline"):
+    """Process ids of the actors that this process's own Ray has started."""
+    parents, names = {}, {}
+    for folder in Path("/proc").glob("[0-9]*"):
         try:
-            if status.read_bytes().startswith(b"ray::_Actor"):
-                found.append(int(status.parent.name))
+            parents[int(folder.name)] = int((folder / "stat").read_text().rsplit(") ", 1)[1].split()[1])
+            names[int(folder.name)] = (folder / "cmdline").read_bytes()
         except OSError:
             continue
-    return found
+    ours = {os.getpid()}
+    while more := {pid for pid, parent in parents.items() if parent in ours} - ours:
+        ours |= more
+    return [pid for pid in sorted(ours) if names.get(pid, b"").startswith(b"ray::_Actor")]
 
 
 def test_workers_killed_at_random_change_no_byte(
