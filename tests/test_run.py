@@ -254,7 +254,8 @@ def test_a_caption_that_comes_late_finds_its_image(dataset: Dataset, models: Pat
     assert outcome.tally.read == 0
     assert outcome.waiting == (("drop/nobody.txt", "a caption whose image has not come"),)
     assert store_keys(dataset.store, "drop") == ["drop/nobody.txt"]
-    assert go(dataset, main(dataset, models), models).state == "nothing"
+    again = go(dataset, main(dataset, models), models)
+    assert (again.state, again.waiting) == ("nothing", outcome.waiting)
 
 
 def test_other_files_stay_in_the_drop_folder_and_are_told_of(dataset: Dataset, models: Path) -> None:
@@ -290,6 +291,18 @@ def test_every_folder_is_a_class_where_the_recipe_says_so(dataset: Dataset, mode
     second = by_name(dataset, go(dataset, done, models).version)
     assert second["bee/1.jpg"][1].value("label") == 2
     assert second["zebra/1.jpg"][1].value("label") == 1
+
+
+def test_folders_become_classes_later_if_the_recipe_says_so_later(dataset: Dataset, models: Path) -> None:
+    drop(dataset, {"ant/1.jpg": pictures.photo(1, (160, 120)), "bee/1.jpg": pictures.photo(2, (160, 120))})
+    go(dataset, recipe(dataset, "ingest"), models)
+    outcome = go(dataset, recipe(dataset, {"ingest": {"labels": "folder"}}), models)
+    assert outcome.tally.read == 0
+    found = {name: s.metadata("label") or {} for name, (_, s) in by_name(dataset, outcome.version).items()}
+    assert {name: metadata.get("class-name") for name, metadata in found.items()} == {
+        "ant/1.jpg": "ant",
+        "bee/1.jpg": "bee",
+    }
 
 
 @pytest.mark.parametrize("shard", [1, 3, 8, 512])

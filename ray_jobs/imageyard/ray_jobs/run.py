@@ -21,6 +21,7 @@ from imageyard.ray_jobs.drop import Drop
 from imageyard.ray_jobs.engine import Engine
 from imageyard.ray_jobs.extractors.base import Extractor
 from imageyard.ray_jobs.fetch import read_caption
+from imageyard.ray_jobs.origin import DROP, captioned, ledger, names_of
 from imageyard.ray_jobs.plan import plan_known, plan_new, shard_size
 from imageyard.ray_jobs.recipe import Recipe
 from imageyard.ray_jobs.state import (
@@ -32,12 +33,14 @@ from imageyard.ray_jobs.state import (
     State,
     World,
     labelled,
+    undecided,
 )
-from imageyard.ray_jobs.steps.ingest import DROP, Ingest, captioned, ledger, names_of, undecided
+from imageyard.ray_jobs.steps.ingest import Ingest
 from imageyard.ray_jobs.summary import report_of
 from imageyard.ray_jobs.work import Item, Shard, Tally
 
 REMOVERS = 16
+NO_IMAGE = "a caption whose image has not come"
 
 
 class Watcher(Protocol):
@@ -277,7 +280,10 @@ class _Run:
         if drop is None or not drop.captions:
             return False
         stems = {_stem(DROP + name) for sample in self._parent_samples(parent) for name in names_of(sample)}
-        return any(_stem(side.key) in stems for side in drop.captions)
+        if any(_stem(side.key) in stems for side in drop.captions):
+            return True
+        self._waiting += tuple((side.key, NO_IMAGE) for side in drop.captions)
+        return False
 
     def _with_late(self, state: State, drop: Drop | None, world: World) -> tuple[State, list[tuple[str, str]]]:
         """The state with captions that came after their images, and the (key, ETag) pairs of those captions."""
@@ -288,7 +294,7 @@ class _Run:
         for side in drop.captions:
             row = rows.get(_stem(side.key))
             if row is None:
-                self._waiting += ((side.key, "a caption whose image has not come"),)
+                self._waiting += ((side.key, NO_IMAGE),)
                 continue
             try:
                 samples[row] = captioned(

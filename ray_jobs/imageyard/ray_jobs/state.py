@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from imageyard.manifests.sample import Json, Sample
+from imageyard.manifests.sample import CONTENT, Json, Sample
 from imageyard.manifests.store import Store
 from imageyard.ray_jobs import facts
 from imageyard.ray_jobs.extractors.base import Extractor
@@ -118,3 +118,15 @@ def class_of(sample: Sample) -> str:
         if single and attribute != RATING and metadata.get("human-annotated") == "yes":
             names.append(f"{attribute}={metadata.get('class-name')}")
     return "\n".join(sorted(names))
+
+
+def undecided(sample: Sample, steps: set[str]) -> tuple[Sample, Rejection | None]:
+    """A sample of the parent with the rejection that stays: one of a step that will not decide again."""
+    value = sample.value(REJECTION)
+    if not isinstance(value, dict):
+        return sample, None
+    again = value.get("step") in steps and sample.value(CONTENT) is not None
+    if again:
+        return sample, None
+    evidence = {key: said for key, said in value.items() if key not in ("step", "check", "reason")}
+    return sample, Rejection(str(value.get("step")), str(value.get("check")), str(value.get("reason")), evidence)

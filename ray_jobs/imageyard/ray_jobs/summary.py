@@ -12,10 +12,10 @@ from imageyard.manifests.dataset import Dataset
 from imageyard.manifests.sample import Sample
 from imageyard.manifests.version import ROLES, Role, Version
 from imageyard.ray_jobs import facts
+from imageyard.ray_jobs.origin import names_of
 from imageyard.ray_jobs.report import render
 from imageyard.ray_jobs.report_data import Picture, Rejection, Report
 from imageyard.ray_jobs.state import CAPTION, REJECTION, TAGS, class_of
-from imageyard.ray_jobs.steps.ingest import names_of
 from imageyard.ray_jobs.work import Tally
 
 T = TypeVar("T")

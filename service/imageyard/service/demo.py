@@ -14,7 +14,7 @@ from imageyard.manifests.dataset import Dataset
 from imageyard.manifests.errors import ImageyardError
 from imageyard.manifests.store import Store
 from imageyard.manifests.version import Role, Version
-from imageyard.ray_jobs.steps.ingest import names_of
+from imageyard.ray_jobs.origin import names_of
 from imageyard.service.console import say, table
 from imageyard.service.demo_pictures import write_demo_pictures
 from imageyard.service.local_s3 import serve

@@ -12,8 +12,8 @@ from imageyard.manifests.errors import VersionError
 from imageyard.manifests.sample import Sample
 from imageyard.manifests.version import ROLES, Role, Version
 from imageyard.ray_jobs import facts
+from imageyard.ray_jobs.origin import names_of
 from imageyard.ray_jobs.state import REJECTION
-from imageyard.ray_jobs.steps.ingest import names_of
 from imageyard.ray_jobs.summary import tags_of
 from imageyard.service.console import pairs, say, say_json, table
 

@@ -15,9 +15,9 @@ from imageyard.ray_jobs.extractors.base import Extractor
 from imageyard.ray_jobs.extractors.hashes import Hashes
 from imageyard.ray_jobs.extractors.probe import Probe
 from imageyard.ray_jobs.hamming import pairs_within
+from imageyard.ray_jobs.origin import names_of
 from imageyard.ray_jobs.state import CAPTION, ORIGIN, SPLIT, Rejection, State, World, class_of
 from imageyard.ray_jobs.steps.base import Step
-from imageyard.ray_jobs.steps.ingest import names_of
 
 if TYPE_CHECKING:
     import numpy as np

@@ -1,0 +1,55 @@
+"""Where an image came from: the drop-folder objects a sample was made of, which are its ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from imageyard.manifests.sample import Json, Sample
+from imageyard.ray_jobs.state import CAPTION, CUSTOM, ORIGIN, Stamp, labelled
+
+DROP = "drop/"
+STEP = "ingest"
+"""The step that says all of this."""
+
+
+def folders_of(sample: Sample) -> list[str]:
+    """The first-level folders of the drop folder that an image came in, the eldest first."""
+    parts = (name.split("/") for name in names_of(sample))
+    return list(dict.fromkeys(part[0] for part in parts if len(part) > 1 and part[0]))
+
+
+def captioned(sample: Sample, text: str, source: tuple[str, str], stamp: Stamp) -> Sample:
+    """`sample` with a person's caption, from the drop-folder object `source`, a (key, ETag)."""
+    key, etag = source
+    said: dict[str, Json] = {"human-annotated": "yes", ORIGIN: {"name": key.removeprefix(DROP), "etag": etag}}
+    return labelled(sample, CAPTION, text, stamp.metadata(CUSTOM, STEP, **said))
+
+
+def names_of(sample: Sample) -> list[str]:
+    """The names under which an image was dropped, relative to the drop folder; the first is the eldest."""
+    return [str(origin["name"]) for origin in _origins(sample)]
+
+
+def ledger(sample: Sample) -> Iterator[tuple[str, str]]:
+    """The drop-folder objects, as (key, ETag), that a sample was made from: its images and its caption."""
+    origins = _origins(sample)
+    caption = (sample.metadata(CAPTION) or {}).get(ORIGIN)
+    for origin in [*origins, caption] if isinstance(caption, dict) else origins:
+        yield DROP + str(origin["name"]), str(origin["etag"])
+
+
+def _origins(sample: Sample) -> list[dict[str, Json]]:
+    value = sample.value(ORIGIN)
+    return [dict(origin) for origin in value] if isinstance(value, list) else []
+
+
+def named(sample: Sample, key: str, etag: str, stamp: Stamp) -> Sample:
+    """Record under which name, and as which object, the content came."""
+    name = key.removeprefix(DROP)
+    origins = _origins(sample)
+    known = next((origin for origin in origins if origin["name"] == name), None)
+    if known is None:
+        origins.append({"name": name, "etag": etag})
+    else:
+        known["etag"] = etag
+    return labelled(sample, ORIGIN, origins, stamp.metadata(CUSTOM, STEP))
