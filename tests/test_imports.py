@@ -24,8 +24,8 @@ CONFINED = {
     "onnx": (f"{RAY_JOBS}/models/",),
     "transformers": (f"{RAY_JOBS}/models/",),
     "obstore": (f"{MANIFESTS}/store.py",),
-    "boto3": (f"{MANIFESTS}/store.py", f"{SERVICE}/local_s3.py"),
-    "botocore": (f"{MANIFESTS}/store.py", f"{SERVICE}/local_s3.py"),
+    "boto3": (f"{MANIFESTS}/s3_control.py", f"{SERVICE}/local_s3.py"),
+    "botocore": (f"{MANIFESTS}/s3_control.py", f"{SERVICE}/local_s3.py"),
     "imageyard.ray_jobs": (RAY_JOBS, SERVICE),
     "imageyard.service": (SERVICE,),
 }

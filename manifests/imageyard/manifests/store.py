@@ -1,14 +1,13 @@
-"""A URL opened as a few verbs: get, get range, head, list, create, remove, sign; the only user of a storage client."""
+"""A URL opened as a few verbs: get, get range, head, list, create, remove, sign; nothing else talks to storage."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote, urlsplit
 
 import obstore
@@ -16,13 +15,17 @@ from obstore import exceptions as raised
 from obstore.store import AzureStore, GCSStore, LocalStore, MemoryStore, from_url
 
 from imageyard.manifests.errors import ChangedError, ExistsError, NotFoundError, StoreError
+from imageyard.manifests.s3_control import Entry, S3Control
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer as Buffer
     from obstore.store import ClientConfig, ObjectStore, RetryConfig
 
+__all__ = ["Entry", "Store", "Writer"]
+
 PART = 1024 * 1024
 """Bytes fetched at a time where parts of an object are read."""
+NO_BUCKET = "there is no such bucket; create it, or correct the URL"
 SCHEMES = ("s3", "gs", "az", "file", "memory")
 _MEMORY: dict[str, MemoryStore] = {}
 _CLIENT: ClientConfig = {
@@ -42,22 +45,13 @@ _HASTY: RetryConfig = {
 }
 
 
-class Entry(NamedTuple):
-    """An object as a listing shows it."""
-
-    key: str
-    size: int
-    etag: str
-    modified: datetime
-
-
 class Store:
     """Objects below one URL; keys are relative to it and never begin with a slash.
 
     Every verb raises StoreError, or a subclass, naming the object's URL.
     """
 
-    def __init__(self, backend: ObjectStore, url: str, *, s3: _S3Control | None = None) -> None:
+    def __init__(self, backend: ObjectStore, url: str, *, s3: S3Control | None = None) -> None:
         self.url = url.rstrip("/")
         self._backend = backend
         self._s3 = s3
@@ -95,8 +89,8 @@ class Store:
         if not parts.netloc:
             raise StoreError(f"{url}: no bucket; write {parts.scheme}://bucket/path")
         if parts.scheme == "s3":
-            control = _S3Control.open(parts.netloc, prefix, url=url)
-            return cls(control.data_plane(retry), url, s3=control)
+            control = S3Control.open(parts.netloc, prefix, url=url)
+            return cls(_s3_store(control, retry), url, s3=control)
         backend = from_url(url, client_options=_CLIENT, retry_config=retry)
         assert isinstance(backend, GCSStore | AzureStore)  # noqa: S101  # by the scheme; for the type checker
         return cls(backend, url)
@@ -216,11 +210,9 @@ class Store:
         where = self.address(key)
         try:
             yield
-        except raised.NotFoundError as error:
+        except (raised.NotFoundError, FileNotFoundError) as error:
             if "NoSuchBucket" in str(error):
-                raise StoreError(f"{where}: there is no such bucket; create it, or correct the URL") from error
-            raise NotFoundError(f"{where}: there is no such object") from error
-        except FileNotFoundError as error:
+                raise StoreError(f"{where}: {NO_BUCKET}") from error
             raise NotFoundError(f"{where}: there is no such object") from error
         except raised.AlreadyExistsError as error:
             raise ExistsError(f"{where}: already there") from error
@@ -269,112 +261,19 @@ class Writer:
         self._stream.write(data)
 
 
-@dataclass(frozen=True)
-class _S3Control:
-    """boto3 for what it is best at: credentials, deletion on condition, and keys the data plane cannot say."""
+def _s3_store(control: S3Control, retry: RetryConfig) -> ObjectStore:
+    from obstore.auth.boto3 import Boto3CredentialProvider
+    from obstore.store import S3Store
 
-    bucket: str
-    prefix: str
-    client: Any
-    session: Any
-
-    @classmethod
-    def open(cls, bucket: str, prefix: str, *, url: str) -> _S3Control:
-        import boto3
-        from botocore.config import Config
-        from botocore.exceptions import BotoCoreError
-
-        try:
-            session = boto3.Session()
-            found = session.get_credentials()
-            config = Config(retries={"max_attempts": 3, "mode": "standard"}, connect_timeout=5, read_timeout=60)
-            client = session.client("s3", config=config)
-        except BotoCoreError as error:
-            raise StoreError(f"{url}: the AWS configuration cannot be used ({error})") from error
-        if found is None:
-            raise StoreError(
-                f"{url}: no AWS credentials found; set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
-                "or run `aws sso login`"
-            )
-        return cls(bucket, prefix, client, session)
-
-    def data_plane(self, retry: RetryConfig) -> ObjectStore:
-        from obstore.auth.boto3 import Boto3CredentialProvider
-        from obstore.store import S3Store
-
-        endpoint = str(self.client.meta.endpoint_url)
-        own = ".amazonaws." not in endpoint
-        return S3Store(
-            self.bucket,
-            prefix=self.prefix or None,
-            credential_provider=Boto3CredentialProvider(self.session, ttl=timedelta(minutes=10)),
-            region=self.session.region_name or "us-east-1",
-            client_options=_CLIENT,
-            retry_config=retry,
-            **cast(Any, {"endpoint": endpoint} if own else {}),
-        )
-
-    def get(self, key: str, etag: str | None) -> bytes:
-        with self._errors(key):
-            condition = {"IfMatch": etag} if etag else {}
-            found = self.client.get_object(Bucket=self.bucket, Key=self._full(key), **condition)
-            return bytes(found["Body"].read())
-
-    def list(self, prefix: str) -> Iterator[Entry]:
-        with self._errors(prefix):
-            pages = self.client.get_paginator("list_objects_v2")
-            start = self._full(prefix.rstrip("/") + "/") if prefix else self._full("")
-            for page in pages.paginate(Bucket=self.bucket, Prefix=start):
-                for found in page.get("Contents", ()):
-                    key = found["Key"][len(self._full("")) :]
-                    yield Entry(key, found["Size"], found["ETag"], found["LastModified"])
-
-    def remove(self, entry: Entry) -> bool:
-        from botocore.exceptions import ClientError
-
-        try:
-            with self._errors(entry.key):
-                self.client.delete_object(Bucket=self.bucket, Key=self._full(entry.key), IfMatch=entry.etag)
-        except (ChangedError, NotFoundError):
-            return False
-        except StoreError as error:
-            cause = error.__cause__
-            if not isinstance(cause, ClientError) or _status(cause) != 501:
-                raise
-            return self._remove_after_look(entry)
-        return True
-
-    def _remove_after_look(self, entry: Entry) -> bool:
-        """For servers without conditional deletion: a moment lies between the look and the deletion."""
-        with self._errors(entry.key):
-            if self.client.head_object(Bucket=self.bucket, Key=self._full(entry.key))["ETag"] != entry.etag:
-                return False
-            self.client.delete_object(Bucket=self.bucket, Key=self._full(entry.key))
-        return True
-
-    def _full(self, key: str) -> str:
-        return f"{self.prefix}/{key}" if self.prefix else key
-
-    @contextmanager
-    def _errors(self, key: str) -> Iterator[None]:
-        from botocore.exceptions import BotoCoreError, ClientError
-
-        where = f"s3://{self.bucket}/{self._full(key)}"
-        try:
-            yield
-        except ClientError as error:
-            status = _status(error)
-            if status == 404:
-                raise NotFoundError(f"{where}: there is no such object") from error
-            if status in (409, 412):
-                raise ChangedError(f"{where}: changed since it was listed") from error
-            raise StoreError(f"{where}: {error}") from error
-        except BotoCoreError as error:
-            raise StoreError(f"{where}: {error}") from error
-
-
-def _status(error: Any) -> int:
-    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    return S3Store(
+        control.bucket,
+        prefix=control.prefix or None,
+        credential_provider=Boto3CredentialProvider(control.session, ttl=timedelta(minutes=10)),
+        region=control.session.region_name or "us-east-1",
+        client_options=_CLIENT,
+        retry_config=retry,
+        **cast(Any, {"endpoint": control.endpoint} if control.endpoint else {}),
+    )
 
 
 def _entry(meta: Mapping[str, Any]) -> Entry:
@@ -394,7 +293,7 @@ def _brief(error: Exception) -> str:
 def _explained(error: Exception) -> str:
     text = str(error)
     if "NoSuchBucket" in text:
-        return "there is no such bucket; create it, or correct the URL"
+        return NO_BUCKET
     if any(sign in text for sign in ("403 Forbidden", "401 Unauthorized", "AccessDenied", "SignatureDoesNotMatch")):
         return "permission denied; check the credentials and the policy"
     if "error sending request" in text or "Connect" in text or "dns error" in text:

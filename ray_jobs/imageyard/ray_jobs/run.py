@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence, Set
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from imageyard.manifests.dataset import Dataset
 from imageyard.manifests.errors import ChangedError, ImageyardError, NotFoundError
 from imageyard.manifests.sample import Sample
 from imageyard.manifests.store import Store
 from imageyard.manifests.version import ROLES, Role, Version
+from imageyard.ray_jobs import closing, facts, ingest_facts, job
 from imageyard.ray_jobs import drop as drop_folder
-from imageyard.ray_jobs import facts, ingest_facts, job
 from imageyard.ray_jobs.drop import Drop
 from imageyard.ray_jobs.engine import Engine
 from imageyard.ray_jobs.extractors.base import Extractor
@@ -36,37 +35,10 @@ from imageyard.ray_jobs.state import (
     undecided,
 )
 from imageyard.ray_jobs.steps.ingest import Ingest
-from imageyard.ray_jobs.summary import report_of
+from imageyard.ray_jobs.watcher import Unwatched, Watcher
 from imageyard.ray_jobs.work import Item, Shard, Tally
 
-REMOVERS = 16
 NO_IMAGE = "a caption whose image has not come"
-
-
-class Watcher(Protocol):
-    """Who looks on while a job runs."""
-
-    def phase(self, name: str) -> None:
-        """What is being done now."""
-
-    def expect(self, images: int) -> None:
-        """How many images will be measured."""
-
-    def advance(self, tally: Tally) -> None:
-        """A shard is finished."""
-
-
-class Unwatched:
-    """Nobody looks on."""
-
-    def phase(self, name: str) -> None:
-        return None
-
-    def expect(self, images: int) -> None:
-        return None
-
-    def advance(self, tally: Tally) -> None:
-        return None
 
 
 @dataclass(frozen=True)
@@ -333,31 +305,14 @@ class _Run:
             sample.forget()
 
     def _finish(self, version: Version, state: Literal["committed", "nothing"]) -> Outcome:
-        """After the commit: the report, and the consumed objects out of the drop folder; done again if interrupted."""
+        """What follows a commit, done again if it was interrupted."""
         watcher = self._around.watcher
-        key = f"jobs/{version.job}/report.html"
-        if not any(entry.key == key for entry in self._store.list(f"jobs/{version.job}")):
-            watcher.phase("writing the report")
-            page = report_of(self._dataset, version, self._tally, self._waiting)
-            self._store.ensure(key, page)
-        self._clear(version)
+        report = closing.report_once(self._dataset, version, self._tally, self._waiting, watcher)
+        if self._drop is not None:
+            closing.clear(self._dataset, version, self._drop, watcher)
         if state == "committed" and self._job is not None:
             self._job.say("committed", version=version.number, work=asdict(self._tally), counts=version.counts)
-        return Outcome(state, version, version.job, self._tally, self._waiting, self._store.address(key))
-
-    def _clear(self, version: Version) -> None:
-        """Remove what `version` has inside, unless a sample still refers to it or somebody has put another there."""
-        if self._drop is None:
-            return
-        inside = self._dataset.consumed(version) | {(entry.key, entry.etag) for entry in self._drop.taken}
-        lying = [entry for entry in self._drop.entries.values() if (entry.key, entry.etag) in inside]
-        if not lying:
-            return
-        self._around.watcher.phase("clearing the drop folder")
-        referred = {sample.source_ref for sample in self._dataset.read(version, "rejected")}
-        with ThreadPoolExecutor(REMOVERS) as pool:
-            gone = [entry for entry in lying if self._store.address(entry.key) not in referred]
-            list(pool.map(self._store.remove, gone))
+        return Outcome(state, version, version.job, self._tally, self._waiting, self._store.address(report))
 
 
 def _stem(key: str) -> str:
