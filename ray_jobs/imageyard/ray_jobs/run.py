@@ -76,6 +76,7 @@ def run(dataset: Dataset, recipe: Recipe, around: Surroundings) -> Outcome:
     Killed at any moment and called again, it commits the same manifests. Raises ImageyardError, and then
     nothing is committed and nothing in the drop folder is touched.
     """
+    around.watcher.phase("looking for model files")
     extractors = recipe.extractors(around.models)
     return _Run(dataset, recipe, extractors, around).go()
 

@@ -114,11 +114,13 @@ def _download(entry: table.Entry, repo: str, revision: str, place: Path) -> Mode
     try:
         from huggingface_hub import hf_hub_download
         from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError
+        from huggingface_hub.utils import logging as hub_logging
     except ImportError as error:
         fail(error)
     # HfHubHTTPError's first base is the HTTP client's own error, whichever client this release of the hub uses.
     transport = HfHubHTTPError.__mro__[1]
     assert issubclass(transport, Exception)  # noqa: S101
+    hub_logging.set_verbosity_error()  # its retries are not the reader's concern; their failure is told below
     try:
         paths = [Path(hf_hub_download(repo, name, revision=revision)) for name in (LABELS, ONNX)]
     except (OSError, EntryNotFoundError, HFValidationError, transport) as error:
