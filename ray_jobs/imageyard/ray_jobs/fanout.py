@@ -27,19 +27,35 @@ MAX_FALSE_STARTS = 10
 MAX_QUARANTINED = 100
 """Images given up before the job is: past this, the images are not what is wrong."""
 
-# A decode worker allocates and frees megabytes for each image; without these glibc returns and refaults them.
-_MALLOC = {
-    "MALLOC_ARENA_MAX": "2",
-    "MALLOC_MMAP_THRESHOLD_": "33554432",
-    "MALLOC_TRIM_THRESHOLD_": "134217728",
-}
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
+"""Parameters of glibc's mallopt(3)."""
+
+
+def _keep_freed_memory() -> None:
+    """Have glibc reuse what it frees: a decode worker turns over megabytes an image, and pages are dear to fault in.
+
+    By call and not by environment, so that actors can take the idle processes that Ray has started already.
+    """
+    import ctypes
+
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):  # another C library
+        return
+    mallopt(_M_ARENA_MAX, 2)
+    mallopt(_M_MMAP_THRESHOLD, 32 * 1024 * 1024)
+    mallopt(_M_TRIM_THRESHOLD, 128 * 1024 * 1024)
 
 
 class _Actor:
     """A worker in its own process."""
 
     def ready(self, url: str, place: Place, extractors: Sequence[Extractor]) -> None:
-        """Open the store, here, so that no credentials travel, and load every model."""
+        """Open the store, here, so that no credentials travel, and load every model.
+
+        Ray has set OMP_NUM_THREADS to the actor's CPUs by now.
+        """
+        _keep_freed_memory()
         self._worker = Worker(Store.open(url), place)
         self._worker.prepare(extractors)
 
@@ -137,14 +153,8 @@ class RayEngine:
         """A new actor, getting ready."""
         import ray
 
-        threads = str(self._place.cpus)
-        environment = {**_MALLOC, "OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
         actor: Any = ray.remote(_Actor).options(
-            num_cpus=self._place.cpus,
-            num_gpus=self._gpus,
-            max_restarts=0,
-            max_concurrency=DEPTH,
-            runtime_env={"env_vars": environment},
+            num_cpus=self._place.cpus, num_gpus=self._gpus, max_restarts=0, max_concurrency=DEPTH
         )
         handle = actor.remote()
         return _Member(handle, handle.ready.remote(store.url, self._place, tuple(extractors)))

@@ -120,7 +120,8 @@ def _download(entry: table.Entry, repo: str, revision: str, place: Path) -> Mode
     # HfHubHTTPError's first base is the HTTP client's own error, whichever client this release of the hub uses.
     transport = HfHubHTTPError.__mro__[1]
     assert issubclass(transport, Exception)  # noqa: S101
-    hub_logging.set_verbosity_error()  # its retries are not the reader's concern; their failure is told below
+    # Its retries are not the reader's concern; that they failed is told below.
+    hub_logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # the hub leaves it without types
     try:
         paths = [Path(hf_hub_download(repo, name, revision=revision)) for name in (LABELS, ONNX)]
     except (OSError, EntryNotFoundError, HFValidationError, transport) as error:
