@@ -242,6 +242,8 @@ def test_a_caption_that_cannot_be_read_stays_and_is_told_of(dataset: Dataset, mo
     outcome = go(dataset, main(dataset, models), models)
     assert [key for key, why in outcome.waiting if "save it as UTF-8" in why] == ["drop/p.txt"]
     assert store_keys(dataset.store, "drop") == ["drop/p.txt"]
+    again = go(dataset, main(dataset, models), models)
+    assert (again.state, again.waiting) == ("nothing", outcome.waiting)
 
 
 def test_a_caption_that_comes_late_finds_its_image(dataset: Dataset, models: Path) -> None:

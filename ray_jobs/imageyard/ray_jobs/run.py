@@ -38,8 +38,6 @@ from imageyard.ray_jobs.steps.ingest import Ingest
 from imageyard.ray_jobs.watcher import Unwatched, Watcher
 from imageyard.ray_jobs.work import Item, Shard, Tally
 
-NO_IMAGE = "a caption whose image has not come"
-
 
 @dataclass(frozen=True)
 class Surroundings:
@@ -130,9 +128,8 @@ class _Run:
         drop = self._look(parent)
         self._drop, self._waiting = drop, drop.waiting if drop else ()
         new = drop.new if drop else ()
-        if parent is not None and parent.fingerprint == self._fingerprint and not new and not self._late(parent, drop):
-            return None
-        if parent is None and not new:
+        late = self._late_captions(parent, drop)
+        if not new and not late and (parent is None or parent.fingerprint == self._fingerprint):
             return None
         running = self._started(parent, drop)
         samples = list(self._parent_samples(parent))
@@ -143,10 +140,10 @@ class _Run:
             self._store, Stamp(f"imageyard/{self._recipe.job_name}", running.record.created), self._extractors
         )
         events = self._events(new)
-        state, taken_late = self._with_late(self._opened(samples, events, world), drop, world)
+        state = _with_captions(self._opened(samples, events, world), late, world)
         for step in self._recipe.steps:
             state = step.decide(state, world)
-        consumed = self._consumed(events, drop, taken_late)
+        consumed = self._consumed(events, drop, late)
         watcher.phase("committing")
         draft = self._dataset.draft(self._lines(state, world), consumed=consumed)
         roles = {role: entry.lines for role, entry in draft.manifests.items()}
@@ -248,43 +245,32 @@ class _Run:
         )
         return self._ingest.take_in(state, events, world) if self._ingest else state
 
-    def _late(self, parent: Version, drop: Drop | None) -> bool:
-        """Whether the drop folder holds a caption for an image that came earlier."""
+    def _late_captions(self, parent: Version | None, drop: Drop | None) -> list[_LateCaption]:
+        """Captions in the drop folder whose images the parent has; those of no image, or unreadable, wait there."""
         if drop is None or not drop.captions:
-            return False
-        stems = {_stem(DROP + name) for sample in self._parent_samples(parent) for name in names_of(sample)}
-        if any(_stem(side.key) in stems for side in drop.captions):
-            return True
-        self._waiting += tuple((side.key, NO_IMAGE) for side in drop.captions)
-        return False
-
-    def _with_late(self, state: State, drop: Drop | None, world: World) -> tuple[State, list[tuple[str, str]]]:
-        """The state with captions that came after their images, and the (key, ETag) pairs of those captions."""
-        if drop is None or not drop.captions:
-            return state, []
-        rows = {_stem(DROP + name): row for row, sample in enumerate(state.samples) for name in names_of(sample)}
-        samples, taken = list(state.samples), []
+            return []
+        keys = {_stem(DROP + name): s.key for s in self._parent_samples(parent) for name in names_of(s)}
+        found: list[_LateCaption] = []
         for side in drop.captions:
-            row = rows.get(_stem(side.key))
-            if row is None:
-                self._waiting += ((side.key, NO_IMAGE),)
+            key = keys.get(_stem(side.key))
+            if key is None:
+                self._waiting += ((side.key, "a caption whose image has not come"),)
                 continue
             try:
-                samples[row] = captioned(
-                    samples[row], read_caption(self._store, side), (side.key, side.etag), world.stamp
-                ).forget()
-                taken.append((side.key, side.etag))
+                found.append(_LateCaption(key, read_caption(self._store, side), (side.key, side.etag)))
             except UnicodeError as error:
                 self._waiting += ((side.key, f"a caption that cannot be read: {error}"),)
             except (ChangedError, NotFoundError):
                 continue
-        return replace(state, samples=samples), taken
+        return found
 
     def _consumed(
-        self, events: Sequence[Mapping[str, Any]], drop: Drop | None, late: Sequence[tuple[str, str]]
+        self, events: Sequence[Mapping[str, Any]], drop: Drop | None, late: Sequence[_LateCaption]
     ) -> set[tuple[str, str]]:
         """Events that the new version has inside: its own, and older ones still lying in the drop folder."""
-        consumed = set(late) | {(entry.key, entry.etag) for entry in (drop.taken if drop else ())}
+        consumed = {caption.source for caption in late} | {
+            (entry.key, entry.etag) for entry in (drop.taken if drop else ())
+        }
         for event in events:
             consumed.add((event["key"], event["etag"]))
             if event["caption_error"] is not None:
@@ -314,6 +300,26 @@ class _Run:
         if state == "committed" and self._job is not None:
             self._job.say("committed", version=version.number, work=asdict(self._tally), counts=version.counts)
         return Outcome(state, version, version.job, self._tally, self._waiting, self._store.address(report))
+
+
+@dataclass(frozen=True)
+class _LateCaption:
+    """A caption that came after its image: the sample's key, the text, and the (key, ETag) of the object."""
+
+    key: str
+    text: str
+    source: tuple[str, str]
+
+
+def _with_captions(state: State, late: Sequence[_LateCaption], world: World) -> State:
+    if not late:
+        return state
+    rows = {key: row for row, key in enumerate(state.keys)}
+    samples = list(state.samples)
+    for caption in late:
+        row = rows[caption.key]
+        samples[row] = captioned(samples[row], caption.text, caption.source, world.stamp).forget()
+    return replace(state, samples=samples)
 
 
 def _stem(key: str) -> str:
