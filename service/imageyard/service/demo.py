@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import os
 import re
 import sys
@@ -44,9 +45,11 @@ def main() -> None:
     try:
         demonstrate(arguments.folder.resolve(), arguments.images)
     except ImageyardError as error:
-        sys.exit(f"error: {error}")
+        sys.stderr.write(f"error: {error}\n")
+        raise SystemExit(2) from None
     except KeyboardInterrupt:
-        sys.exit("stopped; nothing is lost: run the same command again to go on")
+        sys.stderr.write("stopped; nothing is lost: run the same command again to go on\n")
+        raise SystemExit(130) from None
 
 
 def demonstrate(folder: Path, images: Path | None) -> None:
@@ -81,7 +84,9 @@ def demonstrate(folder: Path, images: Path | None) -> None:
 
 
 def _dataset_name(images: Path) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", images.name.lower()).strip("-") or "images"
+    """A name for the dataset of one folder, and of no other of the same name."""
+    name = re.sub(r"[^a-z0-9]+", "-", images.name.lower()).strip("-") or "images"
+    return f"{name}-{hashlib.sha256(str(images).encode()).hexdigest()[:6]}"
 
 
 def _upload(source: Path, drop: Store) -> int:
