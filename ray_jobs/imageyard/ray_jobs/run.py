@@ -74,7 +74,7 @@ def run(dataset: Dataset, recipe: Recipe, around: Surroundings) -> Outcome:
     Killed at any moment and called again, it commits the same manifests. Raises ImageyardError, and then
     nothing is committed and nothing in the drop folder is touched.
     """
-    around.watcher.phase("looking for model files")
+    around.watcher.phase("looking for model files", brief=True)
     extractors = recipe.extractors(around.models)
     return _Run(dataset, recipe, extractors, around).go()
 
@@ -124,7 +124,7 @@ class _Run:
     def _build(self, parent: Version | None) -> Version | None:
         """The record that follows `parent`; called again when another job commits first."""
         watcher = self._around.watcher
-        watcher.phase("looking at the drop folder")
+        watcher.phase("looking at the drop folder", brief=True)
         drop = self._look(parent)
         self._drop, self._waiting = drop, drop.waiting if drop else ()
         new = drop.new if drop else ()

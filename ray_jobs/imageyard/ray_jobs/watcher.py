@@ -10,8 +10,8 @@ from imageyard.ray_jobs.work import Tally
 class Watcher(Protocol):
     """Who looks on while a job runs."""
 
-    def phase(self, name: str) -> None:
-        """What is being done now."""
+    def phase(self, name: str, *, brief: bool = False) -> None:
+        """What is being done now; a brief phase is over in a moment as a rule."""
 
     def expect(self, images: int) -> None:
         """How many images will be measured."""
@@ -23,7 +23,7 @@ class Watcher(Protocol):
 class Unwatched:
     """Nobody looks on."""
 
-    def phase(self, name: str) -> None:
+    def phase(self, name: str, *, brief: bool = False) -> None:
         return None
 
     def expect(self, images: int) -> None:

@@ -31,7 +31,7 @@ class _Rate(ProgressColumn):
 
 
 class Bar:
-    """A progress bar with rate and time left; on anything but a terminal, a line for each phase."""
+    """A progress bar with rate and time left; on anything but a terminal, a line for each phase that takes time."""
 
     def __init__(self, *, silent: bool = False) -> None:
         self._live = ERR.is_terminal and not silent
@@ -58,9 +58,9 @@ class Bar:
     ) -> None:
         self._progress.stop()
 
-    def phase(self, name: str) -> None:
+    def phase(self, name: str, *, brief: bool = False) -> None:
         self._progress.update(self._task, description=name)
-        if not self._live and not self._silent and name != self._said:
+        if not self._live and not self._silent and not brief and name != self._said:
             ERR.print(f"{name} …", highlight=False, soft_wrap=True)
         self._said = name
 
