@@ -7,7 +7,10 @@ from PIL import Image
 
 import pictures
 from imageyard.manifests import Dataset
-from imageyard.manifests.errors import ModelError
+from imageyard.manifests.errors import JobError, ModelError
+from imageyard.ray_jobs.engine import LocalEngine
+from imageyard.ray_jobs.recipe import parse_recipe
+from imageyard.ray_jobs.worker import Place
 from jobs import by_name, drop, go, job_events, manifests, reason, recipe, roles, store_keys
 from sentinel import build_sentinel
 
@@ -308,12 +311,12 @@ def test_folders_become_classes_later_if_the_recipe_says_so_later(dataset: Datas
 
 
 @pytest.mark.parametrize("shard", [1, 3, 8, 512])
-def test_the_size_of_a_shard_changes_no_byte(tmp_path: Path, models: Path, shard: int) -> None:
+def test_neither_shards_nor_decode_threads_change_a_byte(tmp_path: Path, models: Path, shard: int) -> None:
     made = []
     for number, size in enumerate((shard, 5)):
         dataset = Dataset.open(f"memory://{tmp_path.name}-{number}")
         drop(dataset, {**photos(11), "half.jpg": pictures.truncated(), "copy.jpg": pictures.photo(0, (160, 120))})
-        outcome = go(dataset, main(dataset, models), models, shard=size)
+        outcome = go(dataset, main(dataset, models), models, engine=LocalEngine(Place(cpus=2 * number + 1)), shard=size)
         made.append(
             {
                 role: data.replace(dataset.url.encode(), b"")
@@ -321,6 +324,19 @@ def test_the_size_of_a_shard_changes_no_byte(tmp_path: Path, models: Path, shard
             }
         )
     assert made[0] == made[1]
+
+
+def test_a_job_fails_past_its_error_fraction_and_leaves_everything_in_place(dataset: Dataset, tmp_path: Path) -> None:
+    drop(dataset, {**photos(3), "half.jpg": pictures.truncated()})
+    steps = {"dataset": dataset.url, "steps": ["ingest"]}
+    strict = parse_recipe({**steps, "max_error_fraction": 0.2}, where="the test")
+    with pytest.raises(JobError, match=r"1 of 4 new images cannot be read, more than the 0\.2"):
+        go(dataset, strict, tmp_path)
+    assert dataset.numbers() == []
+    assert len(store_keys(dataset.store, "drop")) == 4
+    patient = go(dataset, parse_recipe({**steps, "max_error_fraction": 0.25}, where="the test"), tmp_path)
+    assert patient.state == "committed"
+    assert patient.tally.read == 0  # what was measured stays measured
 
 
 def test_a_missing_model_fails_before_anything_is_written(dataset: Dataset, tmp_path: Path) -> None:

@@ -32,6 +32,8 @@ class Recipe(BaseModel):
     """URL of the dataset."""
     name: str = Field(default="", max_length=63, pattern=r"^([a-zA-Z0-9](-*[a-zA-Z0-9])*)?$")
     """What the job is called in manifests; unset, it is called after its steps."""
+    max_error_fraction: float = Field(default=1.0, ge=0, le=1)
+    """The job fails, and commits nothing, if more than this share of the new images cannot be read."""
     steps: tuple[SerializeAsAny[Step], ...]
 
     def extractors(self, models: Path) -> dict[str, Extractor]:
@@ -99,7 +101,8 @@ def parse_recipe(data: object, *, where: str, dataset: str | None = None) -> Rec
         if kinds.count(kind) > 1:
             raise RecipeError(f"{where}: `{kind}` stands twice; write one step with all its parameters")
     try:
-        return Recipe(dataset=url.rstrip("/"), name=data.get("name") or "", steps=steps)
+        others = {key: value for key, value in data.items() if key not in ("dataset", "steps") and value is not None}
+        return Recipe(dataset=url.rstrip("/"), steps=steps, **others)
     except ValidationError as error:
         raise RecipeError(f"{where}: {_first(error)}") from error
 

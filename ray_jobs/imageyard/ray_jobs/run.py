@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from imageyard.manifests.dataset import Dataset
-from imageyard.manifests.errors import ChangedError, ImageyardError, NotFoundError
+from imageyard.manifests.errors import ChangedError, ImageyardError, JobError, NotFoundError
 from imageyard.manifests.sample import Sample
 from imageyard.manifests.store import Store
 from imageyard.manifests.version import ROLES, Role, Version
@@ -143,6 +143,7 @@ class _Run:
         state = _with_captions(self._opened(samples, events, world), late, world)
         for step in self._recipe.steps:
             state = step.decide(state, world)
+        self._refuse_if_too_many_failed(state, known)
         consumed = self._consumed(events, drop, late)
         watcher.phase("committing")
         draft = self._dataset.draft(self._lines(state, world), consumed=consumed)
@@ -161,6 +162,16 @@ class _Run:
             manifests=dict(draft.manifests),
             consumed=draft.consumed,
         )
+
+    def _refuse_if_too_many_failed(self, state: State, known: Set[str]) -> None:
+        fresh = [rejection for key, rejection in zip(state.keys, state.rejections, strict=True) if key not in known]
+        failed = [rejection for rejection in fresh if rejection is not None and rejection.step == Ingest.kind]
+        most = self._recipe.max_error_fraction
+        if fresh and len(failed) / len(fresh) > most:
+            raise JobError(
+                f"{len(failed):,} of {len(fresh):,} new images cannot be read, more than the {most:g} that the recipe "
+                f"allows (max_error_fraction); the last: {failed[-1].reason}. Nothing was committed"
+            )
 
     def _look(self, parent: Version | None) -> Drop | None:
         if self._ingest is None:

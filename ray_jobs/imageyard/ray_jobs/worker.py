@@ -120,7 +120,9 @@ class Worker:
                         seen.add(got.content)
                         yield got
 
-        for measured in ordered(self._decoders, lambda got: _measure(got, wanted, models), to_decode(), ahead=4):
+        # Enough decoded ahead that a model never waits for the rest of its next batch.
+        ahead = self._place.cpus + 2 * max((model.batch for model in models.values()), default=1)
+        for measured in ordered(self._decoders, lambda got: _measure(got, wanted, models), to_decode(), ahead=ahead):
             tally += Tally(decoded=int(measured.decoded), unreadable=int(not measured.decoded))
             for name, row in measured.rows.items():
                 rows[name][measured.content] = row
