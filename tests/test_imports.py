@@ -19,7 +19,7 @@ MANIFESTS = "manifests/imageyard/manifests"
 # A package, and the only places that may import it, by prefix of their path.
 CONFINED = {
     "ray": (f"{RAY_JOBS}/fanout.py",),
-    "torch": (f"{RAY_JOBS}/models/", f"{MANIFESTS}/loader.py", f"{SERVICE}/demo.py"),
+    "torch": (f"{RAY_JOBS}/models/", f"{MANIFESTS}/example.py", f"{MANIFESTS}/loader.py", f"{SERVICE}/demo.py"),
     "onnxruntime": (f"{RAY_JOBS}/models/",),
     "onnx": (f"{RAY_JOBS}/models/",),
     "transformers": (f"{RAY_JOBS}/models/",),

@@ -16,65 +16,33 @@ and every image of its own share once; images are fetched ahead by threads and d
 from __future__ import annotations
 
 import hashlib
-import io
 import multiprocessing
 import os
-import struct
 import warnings
-import zlib
-from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
-from threading import Lock
-from typing import Any, NamedTuple, TypedDict, cast
+from typing import Any, TypedDict, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
-from torch.utils.data import DataLoader, IterableDataset, default_collate, get_worker_info
+from PIL import Image
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from imageyard.manifests.dataset import Dataset
-from imageyard.manifests.errors import ImageyardError, ManifestError, NotFoundError, VersionError
+from imageyard.manifests.errors import ImageyardError, ManifestError, VersionError
+from imageyard.manifests.example import Example, canonical, collate, decoded, example, to_tensor
+from imageyard.manifests.fetcher import Fetched, Fetcher
 from imageyard.manifests.order import EpochOrder, Reader, slots, steps, wrapped
 from imageyard.manifests.sample import Sample
-from imageyard.manifests.store import Store
 from imageyard.manifests.version import ManifestEntry, Role, Version
+
+__all__ = ["THREADS", "Batches", "Example", "State", "VersionStream", "canonical", "collate", "to_tensor"]
 
 THREADS = 16
 """Objects a reader fetches at a time; twice as many are held fetched and not yet decoded."""
-
-UNREADABLE = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    TypeError,
-    EOFError,
-    LookupError,
-    ArithmeticError,
-    struct.error,
-    zlib.error,
-    Image.DecompressionBombError,
-)
-"""What Pillow raises for bytes that are not a sound image: OSError and SyntaxError as documented, the rest in fact."""
-
-
-class Example(TypedDict):
-    """What a stream yields for one position."""
-
-    image: Any
-    """The transform's result; without one, a uint8 tensor of shape (3, height, width)."""
-    caption: str | None
-    tags: list[str]
-    """Class names of the label `tags`, the surest first."""
-    labels: dict[str, str | list[str]]
-    """Every classification label: its class name, or for several classes their names, the surest first."""
-    source_ref: str
-    position: int
-    """The place in the epoch's order; positions of a rank's batch are consecutive."""
-    is_pad: bool
-    """Whether this is another position's sample: to fill the last batch, or to stand in for a bad image."""
 
 
 class State(TypedDict):
@@ -269,9 +237,9 @@ class VersionStream(IterableDataset[Example]):
         if self._dataset is None:
             self._dataset = Dataset.open(self.url)
         pool = ThreadPoolExecutor(THREADS, thread_name_prefix="imageyard-fetch")
-        fetcher = _Fetcher(self._dataset, self._entry, self._kept, order, pool, ranges=self.window)
+        fetcher = Fetcher(self._dataset, self._entry, self._kept, order, pool, ranges=self.window)
         try:
-            ahead: deque[tuple[int, Future[_Fetched]]] = deque()
+            ahead: deque[tuple[int, Future[Fetched]]] = deque()
             while True:
                 for position in islice(positions, 2 * THREADS - len(ahead)):
                     ahead.append((position, fetcher.start(wrapped(position, len(order)))))
@@ -282,10 +250,10 @@ class VersionStream(IterableDataset[Example]):
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _example(self, position: int, first: _Fetched, order: EpochOrder, fetcher: _Fetcher) -> Example:
+    def _example(self, position: int, first: Fetched, order: EpochOrder, fetcher: Fetcher) -> Example:
         """The example of `position`, or of the first sound one after it in its window."""
         found, others = first, order.stand_ins(wrapped(position, len(order)))
-        image, reason = _decoded(found)
+        image, reason = decoded(found.data)
         while image is None:
             self._warn(found.sample.source_ref, reason)
             other = next(others, None)
@@ -295,16 +263,10 @@ class VersionStream(IterableDataset[Example]):
                     f"the last one: {found.sample.source_ref}: {reason}"
                 )
             found = fetcher.start(other).result()
-            image, reason = _decoded(found)
-        caption = found.sample.value("caption")
-        labels = dict(_labels(found.sample))
-        tags = labels.get("tags", [])
-        return Example(
-            image=self._transform(image),
-            caption=caption if isinstance(caption, str) else None,
-            tags=tags if isinstance(tags, list) else [tags],
-            labels=labels,
-            source_ref=found.sample.source_ref,
+            image, reason = decoded(found.data)
+        return example(
+            self._transform(image),
+            found.sample,
             position=position,
             is_pad=position >= len(order) or found is not first,
         )
@@ -322,125 +284,6 @@ class Batches(DataLoader[Example]):
         stream = cast(VersionStream, self.dataset)
         stream.set_epoch(stream.epoch)
         return super().__iter__()
-
-
-def collate(examples: Sequence[Example]) -> dict[str, Any]:
-    """A batch: images stacked if they are tensors of one shape, else a list; `position` int64 and `is_pad` bool of
-    shape (n,); everything else a list."""
-    batch: dict[str, Any] = {name: [cast(dict[str, Any], one)[name] for one in examples] for name in examples[0]}
-    images = batch["image"]
-    if len({one.shape if isinstance(one, torch.Tensor) else id(one) for one in images}) == 1:
-        batch["image"] = default_collate(images)
-    return batch | {"position": torch.tensor(batch["position"]), "is_pad": torch.tensor(batch["is_pad"])}
-
-
-def canonical(data: bytes) -> Image.Image:
-    """The image in `data` as RGB: first frame, EXIF orientation applied, 16-bit scaled to 8, alpha on white.
-
-    Raises one of UNREADABLE.
-    """
-    with Image.open(io.BytesIO(data)) as opened:
-        image: Image.Image = ImageOps.exif_transpose(opened)
-        if image.mode.startswith(("I", "F")):
-            deep = np.asarray(image).astype(np.float64) / (257 if image.mode.startswith("I") else 1)
-            image = Image.fromarray(deep.round().clip(0, 255).astype(np.uint8))
-        if image.has_transparency_data:
-            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
-        return image.convert("RGB")
-
-
-def to_tensor(image: Image.Image) -> torch.Tensor:
-    """An RGB image as a uint8 tensor of shape (3, height, width)."""
-    return torch.from_numpy(np.asarray(image).transpose(2, 0, 1).copy())
-
-
-class _Fetched(NamedTuple):
-    sample: Sample
-    data: bytes | None
-    """None if there is no such object."""
-
-
-class _Fetcher:
-    """Reads lines and images by position, in threads, keeping the ranges used last."""
-
-    def __init__(
-        self,
-        dataset: Dataset,
-        entry: ManifestEntry,
-        kept: list[NDArray[np.uint32]] | None,
-        order: EpochOrder,
-        pool: ThreadPoolExecutor,
-        *,
-        ranges: int,
-    ) -> None:
-        self._dataset = dataset
-        self._entry = entry
-        self._kept = kept
-        self._order = order
-        self._pool = pool
-        self._most = ranges
-        self._ranges: OrderedDict[int, Future[list[Sample]]] = OrderedDict()
-        self._stores: dict[str, Store] = {}
-        self._lock = Lock()
-
-    def start(self, position: int) -> Future[_Fetched]:
-        """Begin to fetch what stands at `position` of the epoch."""
-        place = self._order.place(position)
-        lines = self._ranges.pop(place.range, None)
-        if lines is None:
-            # Before the first sample that waits for it in the pool's queue, so no thread waits for ever.
-            lines = self._pool.submit(self._dataset.read_range, self._entry, place.range)
-        self._ranges[place.range] = lines
-        if len(self._ranges) > self._most:
-            self._ranges.popitem(last=False)
-        row = place.row if self._kept is None else int(self._kept[place.range][place.row])
-        return self._pool.submit(self._fetch, lines, place.range, row)
-
-    def _fetch(self, lines: Future[list[Sample]], nth: int, row: int) -> _Fetched:
-        where = f"{self._dataset.store.address(self._entry.key)}, range {nth}, line {row + 1}"
-        sample = Sample.parse(lines.result()[row].line, where=where)
-        store, key = self._located(sample.source_ref, where)
-        try:
-            return _Fetched(sample, store.get(key))
-        except NotFoundError:
-            return _Fetched(sample, None)
-
-    def _located(self, source_ref: str, where: str) -> tuple[Store, str]:
-        """The store and key of an image, which may lie in another bucket than the dataset."""
-        key = self._dataset.store.key_of(source_ref)
-        if key is not None:
-            return self._dataset.store, key
-        scheme, separator, rest = source_ref.partition("://")
-        bucket, _, key = rest.partition("/")
-        if not separator or not key:
-            raise ManifestError(f"{where}: source-ref is {source_ref!r}, not the URL of an object")
-        url = f"{scheme}://{bucket}" if bucket else f"{scheme}:///"
-        with self._lock:
-            if url not in self._stores:
-                self._stores[url] = Store.open(url)
-            return self._stores[url], key
-
-
-def _decoded(fetched: _Fetched) -> tuple[Image.Image, str] | tuple[None, str]:
-    """The image, or None and the reason."""
-    if fetched.data is None:
-        return None, "there is no such object"
-    try:
-        return canonical(fetched.data), ""
-    except UNREADABLE as error:
-        return None, f"not a readable image ({type(error).__name__}: {error})"
-
-
-def _labels(sample: Sample) -> Iterator[tuple[str, str | list[str]]]:
-    for name in sample.label_names:
-        metadata = sample.metadata(name) or {}
-        value, classes = sample.value(name), metadata.get("class-map")
-        if isinstance(value, list) and isinstance(classes, dict):
-            scores = metadata.get("confidence-map") or {}
-            ranked = sorted((str(index) for index in value), key=lambda index: -float(scores.get(index, 0)))
-            yield name, [str(classes.get(index, index)) for index in ranked]
-        elif isinstance(metadata.get("class-name"), str):
-            yield name, metadata["class-name"]
 
 
 def _place_among_ranks(rank: int | None, world: int | None) -> tuple[int, int]:

