@@ -59,6 +59,7 @@ def test_the_dataset_can_be_given_at_the_command_line(tmp_path: Path) -> None:
         ("dataset: file:///x\nsteps: [{tag: {}}]", "`model` is missing"),
         ("dataset: file:///x\nsteps: [{dedup: {within: 500}}]", "`within` is 500"),
         ("dataset: file:///x\nsteps: [validate, ingest]", "ingest is not the first step"),
+        ("dataset: file:///x\nsteps: [ingest, dedup, validate]", "validate stands after dedup"),
         ("dataset: file:///x\nsteps: [ingest, split, split]", "`split` stands twice"),
         ("dataset: file:///x\nsteps: [{ingest: {}, split: {}}]", "step 1: write one step name"),
         ("dataset: file:///x\nsteps: [{split: 0.1}]", "must be `name: value` pairs"),

@@ -40,7 +40,7 @@ class S3Control:
             found = session.get_credentials()
             config = Config(retries={"max_attempts": 3, "mode": "standard"}, connect_timeout=5, read_timeout=60)
             client = session.client("s3", config=config)
-        except BotoCoreError as error:
+        except (BotoCoreError, ValueError) as error:
             raise StoreError(f"{url}: the AWS configuration cannot be used ({error})") from error
         if found is None:
             raise StoreError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
@@ -26,6 +27,7 @@ __all__ = ["Entry", "Store", "Writer"]
 PART = 1024 * 1024
 """Bytes fetched at a time where parts of an object are read."""
 NO_BUCKET = "there is no such bucket; create it, or correct the URL"
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
 SCHEMES = ("s3", "gs", "az", "file", "memory")
 _MEMORY: dict[str, MemoryStore] = {}
 _CLIENT: ClientConfig = {
@@ -88,10 +90,15 @@ class Store:
             return cls(LocalStore(folder), url)
         if not parts.netloc:
             raise StoreError(f"{url}: no bucket; write {parts.scheme}://bucket/path")
+        if not _BUCKET.fullmatch(parts.netloc):
+            raise StoreError(f"{url}: {parts.netloc!r} is not the name of a bucket")
         if parts.scheme == "s3":
             control = S3Control.open(parts.netloc, prefix, url=url)
             return cls(_s3_store(control, retry), url, s3=control)
-        backend = from_url(url, client_options=_CLIENT, retry_config=retry)
+        try:
+            backend = from_url(url, client_options=_CLIENT, retry_config=retry)
+        except (raised.BaseError, ValueError) as error:
+            raise StoreError(f"{url}: cannot be opened ({_brief(error)}); check the account settings") from error
         assert isinstance(backend, GCSStore | AzureStore)  # noqa: S101  # by the scheme; for the type checker
         return cls(backend, url)
 
@@ -163,8 +170,7 @@ class Store:
         """
         with self._errors(key):
             stream = obstore.open_writer(self._backend, key, buffer_size=8 * 1024 * 1024)
-        writer = Writer(stream)
-        yield writer
+        yield Writer(stream, self, key)
         with self._errors(key):
             stream.close()
 
@@ -222,7 +228,7 @@ class Store:
             raise StoreError(
                 f"{where}: permission denied ({_brief(error)}); check the credentials and the policy"
             ) from error
-        except raised.BaseError as error:
+        except (raised.BaseError, OSError) as error:
             raise StoreError(f"{where}: {_explained(error)}") from error
 
 
@@ -252,13 +258,14 @@ class _Parts(io.RawIOBase):
 
 
 class Writer:
-    """A growing object."""
+    """A growing object; StoreError names it if it cannot grow."""
 
-    def __init__(self, stream: obstore.WritableFile) -> None:
-        self._stream = stream
+    def __init__(self, stream: obstore.WritableFile, store: Store, key: str) -> None:
+        self._stream, self._store, self._key = stream, store, key
 
     def write(self, data: bytes) -> None:
-        self._stream.write(data)
+        with self._store._errors(self._key):
+            self._stream.write(data)
 
 
 def _s3_store(control: S3Control, retry: RetryConfig) -> ObjectStore:

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from imageyard.manifests.dataset import Dataset
+from imageyard.manifests.sample import CONTENT
 from imageyard.manifests.version import Version
 from imageyard.ray_jobs.drop import Drop
+from imageyard.ray_jobs.origin import ledger
 from imageyard.ray_jobs.summary import report_of
 from imageyard.ray_jobs.watcher import Watcher
 from imageyard.ray_jobs.work import Tally
@@ -34,7 +36,8 @@ def clear(dataset: Dataset, version: Version, drop: Drop, watcher: Watcher) -> N
     if not lying:
         return
     watcher.phase("clearing the drop folder")
-    referred = {sample.source_ref for sample in dataset.read(version, "rejected")}
-    gone = [entry for entry in lying if dataset.store.address(entry.key) not in referred]
+    unread = (sample for sample in dataset.read(version, "rejected") if sample.value(CONTENT) is None)
+    referred = {source for sample in unread for source in ledger(sample)}
+    gone = [entry for entry in lying if (entry.key, entry.etag) not in referred]
     with ThreadPoolExecutor(REMOVERS) as pool:
         list(pool.map(dataset.store.remove, gone))

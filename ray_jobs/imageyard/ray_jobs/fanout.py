@@ -24,8 +24,8 @@ ATTEMPTS = 3
 """Workers that one image may kill before it is given up."""
 MAX_FALSE_STARTS = 10
 """Workers that may die before they are ready, in one run."""
-MAX_QUARANTINED = 100
-"""Images given up before the job is: past this, the images are not what is wrong."""
+MAX_GIVEN_UP, MAX_SHARE_GIVEN_UP = 3, 0.02
+"""Images that may be given up, by number or by share of a run; past both, the images are not what is wrong."""
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 """Parameters of glibc's mallopt(3)."""
@@ -130,13 +130,16 @@ class RayEngine:
 
         if not ray.is_initialized():
             local = self._address == "local"
-            ray.init(
-                address=self._address,
-                include_dashboard=False if local else None,
-                num_cpus=self.parallel * self._place.cpus if local else None,
-                logging_level=logging.CRITICAL,
-                log_to_driver=False,
-            )
+            try:
+                ray.init(
+                    address=self._address,
+                    include_dashboard=False if local else None,
+                    num_cpus=self.parallel * self._place.cpus if local else None,
+                    logging_level=logging.CRITICAL,
+                    log_to_driver=False,
+                )
+            except (ValueError, ConnectionError, RuntimeError, OSError) as error:
+                raise JobError(f"Ray at {self._address!r} cannot be reached or started: {_summary(error)}") from error
             self._started = True
         if self._gpus and self._resources().get("GPU", 0) < self._gpus:
             raise JobError(
@@ -176,12 +179,14 @@ class _Run:
         self._todo: deque[_Task] = deque()
         self._pool: list[_Member] = []
         self._false_starts = 0
-        self._quarantined = 0
+        self._images = 0
+        self._given_up: list[tuple[Shard, str]] = []
 
     def work(self, shards: Sequence[Shard]) -> None:
         import ray
 
         self._todo.extend(_Task(shard) for shard in shards)
+        self._images = sum(len(shard.items) for shard in shards)
         size = self._engine.size(len(self._todo))
         try:
             while self._todo or any(member.in_flight for member in self._pool):
@@ -200,6 +205,8 @@ class _Run:
         finally:
             for member in self._pool:
                 ray.kill(member.handle)
+        for shard, reason in self._given_up:  # only now that they are few: a fact is for ever
+            self._done(quarantine(self._store, shard, reason))
 
     def _load(self, member: _Member) -> None:
         """Take the answer of a new actor; a model that cannot load ends the job, before any work."""
@@ -235,13 +242,13 @@ class _Run:
     def _collect(self, member: _Member) -> None:
         """Take the oldest result; if the actor is dead, blame the oldest shard without one, requeue the others."""
         import ray
-        from ray.exceptions import RayError, RayTaskError
+        from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
 
         reference, task = member.in_flight.popleft()
         try:
             self._done(ray.get(reference))
         except RayTaskError as error:
-            if isinstance(error.cause, ImageyardError):
+            if isinstance(error.cause, ImageyardError | OSError | MemoryError):
                 self._again(task, error.cause)
             else:
                 self._blame(task, f"reading it raised {_summary(error.cause)}")
@@ -249,13 +256,20 @@ class _Run:
             self._pool.remove(member)
             ray.kill(member.handle)
             self._todo.extendleft(other for _, other in reversed(member.in_flight))
-            self._blame(task, f"{ATTEMPTS} workers died while reading it ({_summary(error)})")
+            if isinstance(error, OutOfMemoryError):
+                self._again(task, error)
+            else:
+                self._blame(task, f"{ATTEMPTS} workers died while reading it ({_summary(error)})")
 
-    def _again(self, task: _Task, cause: ImageyardError) -> None:
-        """For faults that are nobody's image: a store that does not answer."""
+    def _again(self, task: _Task, cause: BaseException) -> None:
+        """For faults that are nobody's image: a store that does not answer, a machine without memory or disk."""
         task.attempts += 1
         if task.attempts >= ATTEMPTS:
-            raise cause
+            if isinstance(cause, ImageyardError):
+                raise cause
+            raise JobError(
+                f"workers failed {ATTEMPTS} times ({_summary(cause)}); give them more, or start fewer actors"
+            )
         self._todo.append(task)
 
     def _blame(self, task: _Task, reason: str) -> None:
@@ -266,13 +280,12 @@ class _Run:
         if task.attempts < ATTEMPTS:
             self._todo.appendleft(task)
             return
-        self._quarantined += 1
-        if self._quarantined > MAX_QUARANTINED:
+        self._given_up.append((task.shard, reason))
+        if len(self._given_up) > max(MAX_GIVEN_UP, MAX_SHARE_GIVEN_UP * self._images):
             raise JobError(
-                f"more than {MAX_QUARANTINED} images cannot be read without killing their worker, so something "
-                f"else is wrong; the last was {task.shard.items[0].key}: {reason}"
+                f"{len(self._given_up)} of {self._images:,} images cannot be read without killing their worker, so "
+                f"something else is wrong; the last was {task.shard.items[0].key}: {reason}"
             )
-        self._done(quarantine(self._store, task.shard, reason))
 
 
 def _summary(error: BaseException | None) -> str:

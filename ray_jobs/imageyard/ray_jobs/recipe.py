@@ -97,6 +97,8 @@ def parse_recipe(data: object, *, where: str, dataset: str | None = None) -> Rec
     kinds = [step.kind for step in steps]
     if "ingest" in kinds[1:]:
         raise RecipeError(f"{where}: ingest is not the first step; what is not taken in cannot be decided on")
+    if "validate" in kinds[kinds.index("dedup") :] if "dedup" in kinds else False:
+        raise RecipeError(f"{where}: validate stands after dedup, which might have kept what it rejects; put it before")
     for kind in set(kinds):
         if kinds.count(kind) > 1:
             raise RecipeError(f"{where}: `{kind}` stands twice; write one step with all its parameters")

@@ -130,3 +130,13 @@ def undecided(sample: Sample, steps: set[str]) -> tuple[Sample, Rejection | None
         return sample, None
     evidence = {key: said for key, said in value.items() if key not in ("step", "check", "reason")}
     return sample, Rejection(str(value.get("step")), str(value.get("check")), str(value.get("reason")), evidence)
+
+
+def unmeasured(step: str, error: str | None, known: object) -> Rejection | None:
+    """Why `step` must reject a sample: its facts say `error`, or there are none; None where all is `known`."""
+    if error is not None:
+        check, _, reason = str(error).partition(": ")
+        return Rejection(step, check, reason)
+    if known is None:
+        return Rejection(step, "missing", "the object is no longer in the store, so it cannot be measured")
+    return None

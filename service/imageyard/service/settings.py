@@ -28,6 +28,6 @@ def read_settings() -> Settings:
     epoch = os.environ.get("SOURCE_DATE_EPOCH")
     try:
         date = datetime.fromtimestamp(int(epoch), UTC) if epoch else None
-    except ValueError as error:
+    except (ValueError, OverflowError, OSError) as error:
         raise ImageyardError(f"SOURCE_DATE_EPOCH is {epoch!r}; it must be seconds since 1970") from error
     return Settings(models=Path(os.environ.get("IMAGEYARD_MODELS") or cache / "imageyard" / "models"), date=date)

@@ -14,9 +14,10 @@ from imageyard.manifests.sample import Sample
 from imageyard.ray_jobs.extractors.base import Extractor
 from imageyard.ray_jobs.extractors.hashes import Hashes
 from imageyard.ray_jobs.extractors.probe import Probe
+from imageyard.ray_jobs.facts import ERROR
 from imageyard.ray_jobs.hamming import pairs_within
 from imageyard.ray_jobs.origin import names_of
-from imageyard.ray_jobs.state import CAPTION, ORIGIN, SPLIT, Rejection, State, World, class_of
+from imageyard.ray_jobs.state import CAPTION, ORIGIN, SPLIT, Rejection, State, World, class_of, unmeasured
 from imageyard.ray_jobs.steps.base import Step
 
 if TYPE_CHECKING:
@@ -51,7 +52,12 @@ class Dedup(Step):
         import numpy as np
 
         hashes = world.table(Hashes.name, state.keys, ["pdq", "pdq_quality"])
-        quality = np.array([q if q is not None else -1 for q in hashes.column("pdq_quality").to_pylist()])
+        errors, measured = hashes.column(ERROR).to_pylist(), hashes.column("pdq_quality").to_pylist()
+        rejections = list(state.rejections)
+        for row in state.standing:
+            rejections[row] = unmeasured(self.kind, errors[row], measured[row])
+        state = replace(state, rejections=rejections)
+        quality = np.array([q if q is not None else -1 for q in measured])
         standing = np.array([row for row in state.standing if quality[row] >= self.min_quality], dtype=np.int64)
         codes = _codes(hashes.column("pdq"), standing)
         first, second, distances = pairs_within(codes, self.within)
@@ -61,7 +67,6 @@ class Dedup(Step):
             near.setdefault(b, []).append((a, d))
         groups = _components(len(state.keys), near)
         rank = _ranks(state, world, sorted(near), groups)
-        rejections = list(state.rejections)
         classes = {row: class_of(state.samples[row]) for row in near}
         for row in sorted(near, key=rank.__getitem__):
             witnesses = [

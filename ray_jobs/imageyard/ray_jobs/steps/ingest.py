@@ -16,7 +16,7 @@ from imageyard.ray_jobs.extractors.probe import Probe
 from imageyard.ray_jobs.extractors.thumbnail import Thumbnail
 from imageyard.ray_jobs.ingest_facts import image_key
 from imageyard.ray_jobs.origin import captioned, folders_of, named
-from imageyard.ray_jobs.state import ONE_LABEL, Rejection, Stamp, State, World, labelled
+from imageyard.ray_jobs.state import ONE_LABEL, Rejection, Stamp, State, World, labelled, unmeasured
 from imageyard.ray_jobs.steps.base import Step
 
 LOOKOUT_LABEL = "anomaly-label"
@@ -45,11 +45,7 @@ class Ingest(Step):
         for row, error in enumerate(errors[facts.ERROR]):
             if rejections[row] is not None or state.samples[row].value(CONTENT) is None:
                 continue
-            if error is not None:
-                check, _, reason = str(error).partition(": ")
-                rejections[row] = Rejection(self.kind, check, reason)
-            elif errors["bytes"][row] is None:
-                rejections[row] = Rejection(self.kind, "missing", "the object is no longer in the store")
+            rejections[row] = unmeasured(self.kind, error, errors["bytes"][row])
         return replace(state, rejections=rejections)
 
     def take_in(self, state: State, events: Sequence[Mapping[str, Any]], world: World) -> State:

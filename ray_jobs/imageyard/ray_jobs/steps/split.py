@@ -78,11 +78,11 @@ class Split(Step):
             totals[name] = totals.get(name, 0) + 1
             if row in decided:
                 have[name, decided[row]] = have.get((name, decided[row]), 0) + 1
-        fractions = {"test": self.test, "validation": self.validation}
+        shares = {"test": _shares(totals, self.test), "validation": _shares(totals, self.validation)}
         filled: dict[int, str] = {}
         for group in sorted(fresh, key=lambda group: (totals[group.label], group.label, group.draw)):
             for split in HELD_OUT:
-                lacking = _share(fractions[split], totals[group.label]) - have.get((group.label, split), 0)
+                lacking = shares[split][group.label] - have.get((group.label, split), 0)
                 if len(group.rows) <= lacking:
                     break
             else:
@@ -104,6 +104,14 @@ def _placed(sample: Sample) -> str | None:
     return split if split in (TRAIN, *HELD_OUT) else None
 
 
-def _share(fraction: float, total: int) -> int:
-    """Samples a split of `fraction` has of `total`: rounded to the nearest, halves up."""
-    return math.floor(fraction * total + 0.5)
+def _shares(totals: Mapping[str, int], fraction: float) -> dict[str, int]:
+    """Samples that a split of `fraction` has of each class, by largest remainder.
+
+    Together they are `fraction` of all, rounded, however small the classes are.
+    """
+    exact = {name: fraction * total for name, total in totals.items()}
+    shares = {name: math.floor(share) for name, share in exact.items()}
+    left = math.floor(sum(exact.values()) + 0.5) - sum(shares.values())
+    for name in sorted(exact, key=lambda name: (shares[name] - exact[name], name))[:left]:
+        shares[name] += 1
+    return shares

@@ -13,7 +13,7 @@ from pydantic import Field
 from imageyard.manifests.sample import Json, Sample
 from imageyard.ray_jobs.extractors.base import Extractor
 from imageyard.ray_jobs.extractors.tagger import Tagger
-from imageyard.ray_jobs.state import MANY_LABELS, ONE_LABEL, RATING, TAGS, State, World, labelled
+from imageyard.ray_jobs.state import MANY_LABELS, ONE_LABEL, RATING, TAGS, State, World, labelled, unmeasured
 from imageyard.ray_jobs.steps.base import Step
 from imageyard.ray_jobs.tag_text import Blacklist, spaced
 
@@ -49,9 +49,10 @@ class Tag(Step):
         banned = Blacklist(self.blacklist)
         limits = self._limits(tagger)
         by = {"model": tagger.model, "extractor": tagger.identity()}
-        samples = list(state.samples)
+        samples, rejections = list(state.samples), list(state.rejections)
         for row in state.standing:
-            if facts["tag"][row] is None:
+            rejections[row] = unmeasured(self.kind, facts["error"][row], facts["tag"][row])
+            if rejections[row] is not None:
                 continue
             scores = (round(score, 4) for score in facts["score"][row])  # as measured; float32 is a little off
             scored = list(zip(facts["index"][row], facts["tag"][row], facts["category"][row], scores, strict=True))
@@ -59,7 +60,7 @@ class Tag(Step):
             if tagger.has_rating:
                 sample = self._rated(sample, [found for found in scored if found[2] == RATINGS], world, by)
             samples[row] = sample.forget()
-        return replace(state, samples=samples)
+        return replace(state, samples=samples, rejections=rejections)
 
     def _limits(self, tagger: Tagger) -> dict[int, float]:
         """The threshold of each category that has one of its own; that of the others is GENERAL's."""
