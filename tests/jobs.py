@@ -26,10 +26,16 @@ def recipe(dataset: Dataset, *steps: dict[str, Any] | str) -> Recipe:
 
 
 def go(
-    dataset: Dataset, done: Recipe, models: Path, *, engine: Engine | None = None, shard: int | None = None
+    dataset: Dataset,
+    done: Recipe,
+    models: Path,
+    *,
+    engine: Engine | None = None,
+    shard: int | None = None,
+    date: datetime = DATE,
 ) -> Outcome:
     """Run a recipe in this process, or on `engine`, at a fixed date."""
-    around = Surroundings(engine=engine or LocalEngine(), models=models, date=DATE, shard=shard)
+    around = Surroundings(engine=engine or LocalEngine(), models=models, date=date, shard=shard)
     with around.engine:
         return run(dataset, done, around)
 
@@ -43,6 +49,11 @@ def by_name(dataset: Dataset, version: Version | None) -> dict[str, tuple[str, S
         for sample in dataset.read(version, role)
         for origin in sample.value("origin") or ()
     }
+
+
+def samples_of(dataset: Dataset, version: Version | None) -> list[Sample]:
+    assert version is not None
+    return [sample for role in ROLES for sample in dataset.read(version, role)]
 
 
 def roles(dataset: Dataset, version: Version | None) -> dict[str, str]:

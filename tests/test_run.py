@@ -1,5 +1,6 @@
 """The main job, in process: a drop folder becomes a committed version, and decisions are free."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from imageyard.manifests.errors import JobError, ModelError
 from imageyard.ray_jobs.engine import LocalEngine
 from imageyard.ray_jobs.recipe import parse_recipe
 from imageyard.ray_jobs.worker import Place
-from jobs import by_name, drop, go, job_events, manifests, reason, recipe, roles, store_keys
+from jobs import DATE, by_name, drop, go, job_events, manifests, reason, recipe, roles, samples_of, store_keys
 from sentinel import build_sentinel
 
 ROTATED = Image.Transpose.ROTATE_90
@@ -38,6 +39,10 @@ def main(dataset: Dataset, models: Path, threshold: float = 0.35, blacklist: tup
         {"tag": {"model": str(models / "sentinel"), "threshold": threshold, "blacklist": list(blacklist)}},
         {"split": {"test": 0.2, "validation": 0.2}},
     )
+
+
+def hash_of(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def photos(count: int, first: int = 0) -> dict[str, bytes]:
@@ -257,10 +262,54 @@ def test_a_caption_that_comes_late_finds_its_image(dataset: Dataset, models: Pat
     _, sample = by_name(dataset, outcome.version)["p001.jpg"]
     assert sample.value("caption") == "late but true"
     assert outcome.tally.read == 0
-    assert outcome.waiting == (("drop/nobody.txt", "a caption whose image has not come"),)
+    assert outcome.waiting == (("drop/nobody.txt", "a caption, but its image has not come"),)
     assert store_keys(dataset.store, "drop") == ["drop/nobody.txt"]
     again = go(dataset, main(dataset, models), models)
     assert (again.state, again.waiting) == ("nothing", outcome.waiting)
+
+
+def test_of_two_captions_for_one_picture_none_is_lost(dataset: Dataset, models: Path) -> None:
+    data = pictures.photo(1, (160, 120))
+    drop(dataset, {"a.jpg": data, "a.txt": b"caption A", "b.jpg": data, "b.txt": b"caption B", "a.caption": b"third"})
+    outcome = go(dataset, main(dataset, models), models)
+    _, sample = by_name(dataset, outcome.version)["b.jpg"]
+    assert sample.value("caption") == "caption A"
+    assert store_keys(dataset.store, "drop") == ["drop/a.caption", "drop/b.txt"]
+    again = go(dataset, main(dataset, models), models)
+    assert again.state == "nothing"
+    why = "a caption, but the image has the caption of a.txt"
+    assert dict(again.waiting) == {"drop/b.txt": why, "drop/a.caption": why}
+
+
+def test_a_caption_that_comes_late_goes_to_the_newest_picture_of_its_name(dataset: Dataset, models: Path) -> None:
+    old, new = sorted([pictures.photo(1, (160, 120)), pictures.photo(2, (160, 120))], key=hash_of, reverse=True)
+    done = recipe(dataset, "ingest")
+    for day, data in ((1, old), (2, new)):
+        drop(dataset, {"a.jpg": data})
+        go(dataset, done, models, date=DATE.replace(day=day))
+    drop(dataset, {"a.txt": b"the new one", "b.txt": b""})
+    outcome = go(dataset, done, models)
+    captions = {s.key: s.value("caption") for s in samples_of(dataset, outcome.version)}
+    assert captions == {hash_of(old): None, hash_of(new): "the new one"}
+
+
+def test_an_empty_caption_erases_nothing(dataset: Dataset, models: Path) -> None:
+    drop(dataset, {"a.jpg": pictures.photo(1, (160, 120)), "a.txt": b"real words"})
+    go(dataset, recipe(dataset, "ingest"), models)
+    drop(dataset, {"a.txt": b""})
+    outcome = go(dataset, recipe(dataset, "ingest"), models)
+    assert outcome.waiting == (("drop/a.txt", "an empty caption"),)
+    assert by_name(dataset, outcome.version)["a.jpg"][1].value("caption") == "real words"
+
+
+def test_a_copy_comes_back_when_its_witness_goes(dataset: Dataset, models: Path) -> None:
+    scene = pictures.scene(1, (640, 480))
+    files = {"big.png": pictures.encoded(scene, "PNG"), "small.jpg": pictures.encoded(scene.resize((320, 240)), "JPEG")}
+    drop(dataset, files)
+    first = go(dataset, recipe(dataset, "ingest", "dedup"), models)
+    assert roles(dataset, first.version) == {"big.png": "unsplit", "small.jpg": "rejected"}
+    second = go(dataset, recipe(dataset, "ingest", {"validate": {"max_side": 500}}), models)
+    assert roles(dataset, second.version) == {"big.png": "rejected", "small.jpg": "unsplit"}
 
 
 def test_other_files_stay_in_the_drop_folder_and_are_told_of(dataset: Dataset, models: Path) -> None:

@@ -19,10 +19,25 @@ def folders_of(sample: Sample) -> list[str]:
 
 
 def captioned(sample: Sample, text: str, source: tuple[str, str], stamp: Stamp) -> Sample:
-    """`sample` with a person's caption, from the drop-folder object `source`, a (key, ETag)."""
+    """`sample` with a person's caption, from the drop-folder object `source`, a (key, ETag).
+
+    Unchanged if it has another one that came under another name: people's words are not written over.
+    """
     key, etag = source
-    said: dict[str, Json] = {"human-annotated": "yes", ORIGIN: {"name": key.removeprefix(DROP), "etag": etag}}
+    name = key.removeprefix(DROP)
+    if not text or caption_name(sample) not in (None, name):
+        return sample
+    said: dict[str, Json] = {"human-annotated": "yes", ORIGIN: {"name": name, "etag": etag}}
     return labelled(sample, CAPTION, text, stamp.metadata(CUSTOM, STEP, **said))
+
+
+def caption_name(sample: Sample) -> str | None:
+    """The name of the object that a person's caption came from, "" for one that did not come by the drop folder."""
+    metadata = sample.metadata(CAPTION) or {}
+    if metadata.get("human-annotated") != "yes":
+        return None
+    origin = metadata.get(ORIGIN)
+    return str(origin["name"]) if isinstance(origin, dict) else ""
 
 
 def names_of(sample: Sample) -> list[str]:

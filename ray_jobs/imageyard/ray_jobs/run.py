@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,11 +20,13 @@ from imageyard.ray_jobs.drop import Drop
 from imageyard.ray_jobs.engine import Engine
 from imageyard.ray_jobs.extractors.base import Extractor
 from imageyard.ray_jobs.fetch import read_caption
-from imageyard.ray_jobs.origin import DROP, captioned, ledger, names_of
+from imageyard.ray_jobs.origin import DROP, caption_name, captioned, ledger, names_of
 from imageyard.ray_jobs.plan import plan_known, plan_new, shard_size
 from imageyard.ray_jobs.recipe import Recipe
 from imageyard.ray_jobs.state import (
+    CAPTION,
     CUSTOM,
+    ORIGIN,
     REJECTION,
     SPLIT,
     TAGS,
@@ -141,10 +143,11 @@ class _Run:
         )
         events = self._events(new)
         state = _with_captions(self._opened(samples, events, world), late, world)
-        for step in self._recipe.steps:
-            state = step.decide(state, world)
+        state = self._decided(state, world)
+        if not events and not late and parent is not None and parent.fingerprint == self._fingerprint:
+            return None  # all that was new went away before it could be read
         self._refuse_if_too_many_failed(state, known)
-        consumed = self._consumed(events, drop, late)
+        consumed = self._consumed(parent, events, state) | {caption.source for caption in late}
         watcher.phase("committing")
         draft = self._dataset.draft(self._lines(state, world), consumed=consumed)
         roles = {role: entry.lines for role, entry in draft.manifests.items()}
@@ -256,39 +259,72 @@ class _Run:
         )
         return self._ingest.take_in(state, events, world) if self._ingest else state
 
+    def _decided(self, state: State, world: World) -> State:
+        """The state after all steps; a copy whose witness did not stand is no copy, and is decided on again."""
+        while True:
+            for step in self._recipe.steps:
+                state = step.decide(state, world)
+            standing = {state.keys[row] for row in state.standing}
+            rejections = [
+                None if said is not None and said.evidence.get("kept", None) not in (None, *standing) else said
+                for said in state.rejections
+            ]
+            if rejections == list(state.rejections):
+                return state
+            state = replace(state, rejections=rejections)
+
     def _late_captions(self, parent: Version | None, drop: Drop | None) -> list[_LateCaption]:
         """Captions in the drop folder whose images the parent has; those of no image, or unreadable, wait there."""
         if drop is None or not drop.captions:
             return []
-        keys = {_stem(DROP + name): s.key for s in self._parent_samples(parent) for name in names_of(s)}
+        images = _by_stem(self._parent_samples(parent))
         found: list[_LateCaption] = []
         for side in drop.captions:
-            key = keys.get(_stem(side.key))
-            if key is None:
-                self._waiting += ((side.key, "a caption whose image has not come"),)
+            owners = images.get(_stem(side.key), [])
+            name = side.key.removeprefix(DROP)
+            free = [owner for owner in owners if owner.caption in (None, name)]
+            if not free:
+                why = f"the image has the caption of {owners[0].caption}" if owners else "its image has not come"
+                self._wait(side.key, f"a caption, but {why}")
                 continue
             try:
-                found.append(_LateCaption(key, read_caption(self._store, side), (side.key, side.etag)))
+                text = read_caption(self._store, side)
             except UnicodeError as error:
-                self._waiting += ((side.key, f"a caption that cannot be read: {error}"),)
+                self._wait(side.key, f"a caption that cannot be read: {error}")
+                continue
             except (ChangedError, NotFoundError):
                 continue
+            if not text:
+                self._wait(side.key, "an empty caption")
+                continue
+            found += [_LateCaption(owner.key, text, (side.key, side.etag)) for owner in free]
         return found
 
+    def _wait(self, key: str, why: str) -> None:
+        self._waiting += ((key, why),)
+
     def _consumed(
-        self, events: Sequence[Mapping[str, Any]], drop: Drop | None, late: Sequence[_LateCaption]
+        self, parent: Version | None, events: Sequence[Mapping[str, Any]], state: State
     ) -> set[tuple[str, str]]:
-        """Events that the new version has inside: its own, and older ones still lying in the drop folder."""
-        consumed = {caption.source for caption in late} | {
-            (entry.key, entry.etag) for entry in (drop.taken if drop else ())
-        }
+        """Events that the new version has inside: its own, and older ones that may still lie in the drop folder.
+
+        A caption is inside if it is its image's; another caption of the same picture waits.
+        """
+        if self._drop is None:
+            return self._dataset.consumed(parent) if parent else set()
+        consumed = {(entry.key, entry.etag) for entry in self._drop.taken}
+        rows = {key: row for row, key in enumerate(state.keys)}
         for event in events:
             consumed.add((event["key"], event["etag"]))
             if event["caption_error"] is not None:
-                why = f"a caption that cannot be read: {event['caption_error']}"
-                self._waiting += ((event["caption_key"], why),)
+                self._wait(event["caption_key"], f"a caption that cannot be read: {event['caption_error']}")
             elif event["caption_key"] is not None:
-                consumed.add((event["caption_key"], event["caption_etag"]))
+                sample = state.samples[rows[event["content"]]]
+                if event["caption"] in ("", sample.value(CAPTION)):
+                    consumed.add((event["caption_key"], event["caption_etag"]))
+                else:
+                    why = f"a caption, but the image has the caption of {caption_name(sample)}"
+                    self._wait(event["caption_key"], why)
         return consumed
 
     def _lines(self, state: State, world: World) -> Iterator[tuple[Role, Sample]]:
@@ -308,8 +344,8 @@ class _Run:
         report = closing.report_once(self._dataset, version, self._tally, self._waiting, watcher)
         if self._drop is not None:
             closing.clear(self._dataset, version, self._drop, watcher)
-        if state == "committed" and self._job is not None:
-            self._job.say("committed", version=version.number, work=asdict(self._tally), counts=version.counts)
+        if self._job is not None:
+            self._job.say(state, version=version.number, work=asdict(self._tally), counts=version.counts)
         return Outcome(state, version, version.job, self._tally, self._waiting, self._store.address(report))
 
 
@@ -320,6 +356,31 @@ class _LateCaption:
     key: str
     text: str
     source: tuple[str, str]
+
+
+@dataclass(frozen=True)
+class _Owner:
+    """An image that a caption may be for: its key, and the name its caption came under, if it has one."""
+
+    key: str
+    caption: str | None
+
+
+def _by_stem(samples: Iterable[Sample]) -> dict[str, list[_Owner]]:
+    """By key without its ending, the images that came under it: of each full name the one that came last."""
+    newest: dict[str, tuple[str, str, str | None]] = {}
+    for sample in samples:
+        date = str((sample.metadata(ORIGIN) or {}).get("creation-date", ""))
+        for name in names_of(sample):
+            newest[name] = max(newest.get(name, ("", "", None)), (date, sample.key, caption_name(sample)), key=_order)
+    owners: dict[str, dict[str, _Owner]] = {}
+    for name, (_, key, caption) in newest.items():
+        owners.setdefault(_stem(DROP + name), {})[key] = _Owner(key, caption)
+    return {stem: [found[key] for key in sorted(found)] for stem, found in owners.items()}
+
+
+def _order(found: tuple[str, str, str | None]) -> tuple[str, str]:
+    return found[:2]
 
 
 def _with_captions(state: State, late: Sequence[_LateCaption], world: World) -> State:
