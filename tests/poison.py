@@ -52,3 +52,31 @@ class Look(Step):
 
     def decide(self, state: State, world: World) -> State:
         return state
+
+
+class Fault(PixelExtractor):
+    name: ClassVar[str] = "fault"
+    version: ClassVar[int] = 1
+
+    fault: str
+
+    @classmethod
+    def columns(cls) -> Sequence[pa.Field]:
+        return Poison.columns()
+
+    def measure(self, image: Decoded) -> Row:
+        raise MemoryError("no more") if self.fault == "memory" else KeyError("a slip of ours")
+
+
+class Flaky(Step):
+    """Wants what cannot be measured today, of any picture."""
+
+    kind: ClassVar[str] = "flaky"
+
+    fault: str
+
+    def extractors(self, models: Path) -> tuple[Extractor, ...]:
+        return (Fault(fault=self.fault),)
+
+    def decide(self, state: State, world: World) -> State:
+        return state
