@@ -1,13 +1,15 @@
-"""One embedded S3 server for the whole session, and a bucket of its own for each test that asks."""
+"""What many tests share: one embedded S3 server, a bucket of its own for each test that asks, a small real tagger."""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from imageyard.service.local_s3 import LocalS3, serve
+from sentinel import build_sentinel
 
 
 @pytest.fixture(scope="session")
@@ -25,3 +27,11 @@ def bucket(s3: LocalS3, monkeypatch: pytest.MonkeyPatch) -> str:
     name = f"test-{uuid.uuid4().hex}"
     s3.create_bucket(name)
     return name
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A models folder with the tagger `sentinel`."""
+    folder = tmp_path_factory.mktemp("models")
+    build_sentinel(folder / "sentinel")
+    return folder

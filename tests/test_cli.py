@@ -15,14 +15,6 @@ from imageyard.manifests import Dataset
 from imageyard.service.cli import app
 from imageyard.service.local_s3 import LocalS3
 from jobs import drop, go, recipe, store_keys
-from sentinel import build_sentinel
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("models")
-    build_sentinel(folder / "sentinel")
-    return folder
 
 
 @pytest.fixture(scope="module")

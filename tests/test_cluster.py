@@ -47,13 +47,6 @@ def cluster(s3: LocalS3) -> Iterator[None]:
         ray.shutdown()
 
 
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("models")
-    build_sentinel(folder / "sentinel")
-    return folder
-
-
 def main(dataset: Dataset, models: Path) -> Recipe:
     tag = {"tag": {"model": str(models / "sentinel")}}
     return recipe(dataset, "ingest", {"validate": {"min_side": 64}}, "dedup", tag, {"split": {"test": 0.25}})

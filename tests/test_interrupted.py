@@ -12,7 +12,6 @@ from imageyard.manifests import Dataset, Store
 from imageyard.manifests.store import Entry, Writer
 from imageyard.ray_jobs.recipe import Recipe
 from jobs import by_name, drop, go, manifests, recipe, store_keys
-from sentinel import build_sentinel
 
 
 class PowerCut(BaseException):
@@ -61,13 +60,6 @@ class _Cut:
     def __exit__(self, *error: object) -> None:
         for _ in self._store._change():
             self._inner.__exit__(*error)  # type: ignore[arg-type]
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("models")
-    build_sentinel(folder / "sentinel")
-    return folder
 
 
 def main(dataset: Dataset, models: Path) -> Recipe:

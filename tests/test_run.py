@@ -13,7 +13,6 @@ from imageyard.ray_jobs.engine import LocalEngine
 from imageyard.ray_jobs.recipe import parse_recipe
 from imageyard.ray_jobs.worker import Place
 from jobs import DATE, by_name, drop, go, job_events, manifests, reason, recipe, roles, samples_of, store_keys
-from sentinel import build_sentinel
 
 ROTATED = Image.Transpose.ROTATE_90
 
@@ -21,13 +20,6 @@ ROTATED = Image.Transpose.ROTATE_90
 @pytest.fixture
 def dataset(tmp_path: Path) -> Dataset:
     return Dataset.open(f"memory://{tmp_path.name}")
-
-
-@pytest.fixture(scope="session")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("models")
-    build_sentinel(folder / "sentinel")
-    return folder
 
 
 def main(dataset: Dataset, models: Path, threshold: float = 0.35, blacklist: tuple[str, ...] = ()) -> object:
