@@ -152,3 +152,16 @@ def test_errors_are_json_where_json_was_asked_for(tmp_path: Path) -> None:
 def test_a_version_that_does_not_exist_is_one_line(dataset: Dataset) -> None:
     refused(command("show", dataset.url, "--version", "9"), "no version 9; it has 1 to 2")
     refused(command("explain", dataset.url, "nobody.png"), "no image 'nobody.png'")
+
+
+def test_looking_at_a_folder_that_is_not_there_does_not_make_it(tmp_path: Path) -> None:
+    refused(command("log", f"file://{tmp_path}/typo"), "there is no such folder")
+    assert not (tmp_path / "typo").exists()
+
+
+def test_a_bucket_name_and_an_endpoint_that_make_no_sense_are_one_line(tmp_path: Path) -> None:
+    keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
+    refused(command("log", "s3://bad bucket/cats", **keys), "is not the name of a bucket")
+    refused(command("log", "s3://bucket/cats", AWS_ENDPOINT_URL="localhost:8333", **keys), "cannot be used")
+    path = written(tmp_path, f"dataset: file://{tmp_path}/d\nsteps: [ingest]")
+    refused(command("run", path, SOURCE_DATE_EPOCH="99999999999999999999"), "SOURCE_DATE_EPOCH")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from itertools import islice
+from pathlib import Path
 from typing import Any, get_args
+from urllib.parse import unquote, urlsplit
 
 from imageyard.manifests.dataset import Dataset
 from imageyard.manifests.diff import diff
-from imageyard.manifests.errors import VersionError
+from imageyard.manifests.errors import StoreError, VersionError
 from imageyard.manifests.sample import Sample
 from imageyard.manifests.version import ROLES, Role, Version
 from imageyard.ray_jobs import facts
@@ -20,7 +22,7 @@ from imageyard.service.console import pairs, say, say_json, table
 
 def show_log(url: str, *, as_json: bool) -> None:
     """The versions of a dataset, newest first."""
-    dataset = Dataset.open(url)
+    dataset = _opened(url)
     versions = [dataset.version(number) for number in reversed(dataset.numbers())]
     if as_json:
         say_json([_brief(version) for version in versions])
@@ -43,7 +45,7 @@ def show_log(url: str, *, as_json: bool) -> None:
 
 def show_version(url: str, number: int | None, *, role: str | None, limit: int, as_json: bool) -> None:
     """One version, or the first samples of one of its roles."""
-    dataset = Dataset.open(url)
+    dataset = _opened(url)
     version = _version(dataset, number)
     if role is not None:
         samples = list(islice(dataset.read(version, _role(role)), limit))
@@ -66,7 +68,7 @@ def show_version(url: str, number: int | None, *, role: str | None, limit: int, 
 
 def show_image(url: str, image: str, number: int | None, *, as_json: bool) -> None:
     """Everything known about one image."""
-    dataset = Dataset.open(url)
+    dataset = _opened(url)
     version = _version(dataset, number)
     role, sample = _find(dataset, version, image)
     known = {name: _fact(dataset, identity, sample.key) for name, identity in version.extractors.items()}
@@ -92,7 +94,7 @@ def show_image(url: str, image: str, number: int | None, *, as_json: bool) -> No
 
 def show_diff(url: str, older: int, newer: int, *, limit: int, as_json: bool) -> None:
     """What differs between two versions."""
-    dataset = Dataset.open(url)
+    dataset = _opened(url)
     counts: Counter[str] = Counter()
     shown: list[Any] = []
     for change in diff(dataset, dataset.version(older), dataset.version(newer)):
@@ -134,6 +136,14 @@ def _short(value: Any) -> str:
 def _brief(version: Version) -> dict[str, Any]:
     said = version.model_dump(mode="json", include={"number", "parent", "created", "job", "counts", "recipe"})
     return {**said, "roles": {role: entry.lines for role, entry in version.manifests.items()}}
+
+
+def _opened(url: str) -> Dataset:
+    """The dataset at `url`; to look is not to make, so a folder that is not there is an error."""
+    parts = urlsplit(url)
+    if parts.scheme == "file" and not Path(unquote(parts.path)).is_dir():
+        raise StoreError(f"{url}: there is no such folder")
+    return Dataset.open(url)
 
 
 def _version(dataset: Dataset, number: int | None) -> Version:
