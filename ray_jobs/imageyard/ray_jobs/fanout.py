@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -22,6 +23,8 @@ DEPTH = 2
 """Shards in flight for each actor: one at work, one downloading."""
 ATTEMPTS = 3
 """Workers that one image may kill before it is given up."""
+READY_MINUTES = 30
+"""For a cluster to add a node, and for the node to load the models."""
 MAX_FALSE_STARTS = 10
 """Workers that may die before they are ready, in one run."""
 MAX_GIVEN_UP, MAX_SHARE_GIVEN_UP = 3, 0.02
@@ -104,6 +107,11 @@ class RayEngine:
         if self._actors is not None:
             return self._actors
         return max(1, len(os.sched_getaffinity(0)) // self._place.cpus)
+
+    @property
+    def asks(self) -> str:
+        """What each actor needs, in words."""
+        return f"{self._place.cpus} CPUs and {self._gpus:g} GPUs free at a time"
 
     def __enter__(self) -> Self:
         return self
@@ -188,6 +196,7 @@ class _Run:
         self._todo.extend(_Task(shard) for shard in shards)
         self._images = sum(len(shard.items) for shard in shards)
         size = self._engine.size(len(self._todo))
+        deadline = time.monotonic() + 60 * READY_MINUTES
         try:
             while self._todo or any(member.in_flight for member in self._pool):
                 while len(self._pool) < min(size, len(self._todo)):
@@ -197,6 +206,11 @@ class _Run:
                 self._release_idle()
                 waiting = [member.next for member in self._pool if member.next is not None]
                 ready, _ = ray.wait(waiting, num_returns=1, timeout=5)
+                if not ready and not any(member.loaded for member in self._pool) and time.monotonic() > deadline:
+                    raise JobError(
+                        f"no worker was ready within {READY_MINUTES} minutes; does a node of the cluster have "
+                        f"{self._engine.asks}?"
+                    )
                 for member in [member for member in self._pool if member.next in ready]:
                     if member.loaded:
                         self._collect(member)
