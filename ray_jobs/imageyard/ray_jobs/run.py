@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from imageyard.manifests.dataset import Dataset
-from imageyard.manifests.errors import ChangedError, ImageyardError, JobError, NotFoundError
+from imageyard.manifests.errors import ImageyardError, JobError
 from imageyard.manifests.sample import Sample
 from imageyard.manifests.store import Store
 from imageyard.manifests.version import ROLES, Role, Version
@@ -19,14 +19,13 @@ from imageyard.ray_jobs import drop as drop_folder
 from imageyard.ray_jobs.drop import Drop
 from imageyard.ray_jobs.engine import Engine
 from imageyard.ray_jobs.extractors.base import Extractor
-from imageyard.ray_jobs.fetch import read_caption
-from imageyard.ray_jobs.origin import DROP, caption_name, captioned, ledger, names_of
+from imageyard.ray_jobs.late_captions import late_captions, with_captions
+from imageyard.ray_jobs.origin import caption_name, ledger
 from imageyard.ray_jobs.plan import plan_known, plan_new, shard_size
 from imageyard.ray_jobs.recipe import Recipe
 from imageyard.ray_jobs.state import (
     CAPTION,
     CUSTOM,
-    ORIGIN,
     REJECTION,
     SPLIT,
     TAGS,
@@ -130,7 +129,8 @@ class _Run:
         drop = self._look(parent)
         self._drop, self._waiting = drop, drop.waiting if drop else ()
         new = drop.new if drop else ()
-        late = self._late_captions(parent, drop)
+        late, waiting = late_captions(self._store, drop.captions if drop else (), lambda: self._parent_samples(parent))
+        self._waiting += waiting
         if not new and not late and (parent is None or parent.fingerprint == self._fingerprint):
             return None
         running = self._started(parent, drop)
@@ -142,7 +142,7 @@ class _Run:
             self._store, Stamp(f"imageyard/{self._recipe.job_name}", running.record.created), self._extractors
         )
         events = self._events(new)
-        state = _with_captions(self._opened(samples, events, world), late, world)
+        state = with_captions(self._opened(samples, events, world), late, world)
         state = self._decided(state, world)
         if not events and not late and parent is not None and parent.fingerprint == self._fingerprint:
             return None  # all that was new went away before it could be read
@@ -273,33 +273,6 @@ class _Run:
                 return state
             state = replace(state, rejections=rejections)
 
-    def _late_captions(self, parent: Version | None, drop: Drop | None) -> list[_LateCaption]:
-        """Captions in the drop folder whose images the parent has; those of no image, or unreadable, wait there."""
-        if drop is None or not drop.captions:
-            return []
-        images = _by_stem(self._parent_samples(parent))
-        found: list[_LateCaption] = []
-        for side in drop.captions:
-            owners = images.get(_stem(side.key), [])
-            name = side.key.removeprefix(DROP)
-            free = [owner for owner in owners if owner.caption in (None, name)]
-            if not free:
-                why = f"the image has the caption of {owners[0].caption}" if owners else "its image has not come"
-                self._wait(side.key, f"a caption, but {why}")
-                continue
-            try:
-                text = read_caption(self._store, side)
-            except UnicodeError as error:
-                self._wait(side.key, f"a caption that cannot be read: {error}")
-                continue
-            except (ChangedError, NotFoundError):
-                continue
-            if not text:
-                self._wait(side.key, "an empty caption")
-                continue
-            found += [_LateCaption(owner.key, text, (side.key, side.etag)) for owner in free]
-        return found
-
     def _wait(self, key: str, why: str) -> None:
         self._waiting += ((key, why),)
 
@@ -347,55 +320,6 @@ class _Run:
         if self._job is not None:
             self._job.say(state, version=version.number, work=asdict(self._tally), counts=version.counts)
         return Outcome(state, version, version.job, self._tally, self._waiting, self._store.address(report))
-
-
-@dataclass(frozen=True)
-class _LateCaption:
-    """A caption that came after its image: the sample's key, the text, and the (key, ETag) of the object."""
-
-    key: str
-    text: str
-    source: tuple[str, str]
-
-
-@dataclass(frozen=True)
-class _Owner:
-    """An image that a caption may be for: its key, and the name its caption came under, if it has one."""
-
-    key: str
-    caption: str | None
-
-
-def _by_stem(samples: Iterable[Sample]) -> dict[str, list[_Owner]]:
-    """By key without its ending, the images that came under it: of each full name the one that came last."""
-    newest: dict[str, tuple[str, str, str | None]] = {}
-    for sample in samples:
-        date = str((sample.metadata(ORIGIN) or {}).get("creation-date", ""))
-        for name in names_of(sample):
-            newest[name] = max(newest.get(name, ("", "", None)), (date, sample.key, caption_name(sample)), key=_order)
-    owners: dict[str, dict[str, _Owner]] = {}
-    for name, (_, key, caption) in newest.items():
-        owners.setdefault(_stem(DROP + name), {})[key] = _Owner(key, caption)
-    return {stem: [found[key] for key in sorted(found)] for stem, found in owners.items()}
-
-
-def _order(found: tuple[str, str, str | None]) -> tuple[str, str]:
-    return found[:2]
-
-
-def _with_captions(state: State, late: Sequence[_LateCaption], world: World) -> State:
-    if not late:
-        return state
-    rows = {key: row for row, key in enumerate(state.keys)}
-    samples = list(state.samples)
-    for caption in late:
-        row = rows[caption.key]
-        samples[row] = captioned(samples[row], caption.text, caption.source, world.stamp).forget()
-    return replace(state, samples=samples)
-
-
-def _stem(key: str) -> str:
-    return key.rsplit(".", 1)[0] if "." in key.rsplit("/", 1)[-1] else key
 
 
 def _counts(state: State, events: Sequence[Mapping[str, Any]], known: Set[str]) -> dict[str, int]:
