@@ -65,5 +65,9 @@ def look(store: Store, known: Callable[[], set[tuple[str, str]]]) -> Drop:
 
 def caption_keys(image: str) -> list[str]:
     """Keys at which the side caption of an image may lie."""
-    stem = image.rsplit(".", 1)[0] if "." in PurePosixPath(image).name else image
-    return [stem + ending for ending in CAPTIONS]
+    return [stem(image) + ending for ending in CAPTIONS]
+
+
+def stem(key: str) -> str:
+    """A key without its ending: what an image and its caption have in common."""
+    return key.rsplit(".", 1)[0] if "." in PurePosixPath(key).name else key

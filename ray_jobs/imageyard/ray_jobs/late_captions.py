@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from imageyard.manifests.errors import ChangedError, NotFoundError
 from imageyard.manifests.sample import Sample
 from imageyard.manifests.store import Store
+from imageyard.ray_jobs.drop import stem
 from imageyard.ray_jobs.fetch import read_caption
 from imageyard.ray_jobs.origin import DROP, caption_name, captioned, names_of
 from imageyard.ray_jobs.state import ORIGIN, State, World
@@ -36,7 +37,7 @@ def late_captions(
     found: list[LateCaption] = []
     waiting: list[tuple[str, str]] = []
     for side in sides:
-        owners = images.get(_stem(side.key), [])
+        owners = images.get(stem(side.key), [])
         name = side.key.removeprefix(DROP)
         free = [owner for owner in owners if owner.caption in (None, name)]
         if not free:
@@ -74,8 +75,8 @@ def _by_stem(samples: Iterable[Sample]) -> dict[str, list[_Owner]]:
             newest[name] = max(newest.get(name, ("", "", None)), (date, sample.key, caption_name(sample)), key=_order)
     owners: dict[str, dict[str, _Owner]] = {}
     for name, (_, key, caption) in newest.items():
-        owners.setdefault(_stem(DROP + name), {})[key] = _Owner(key, caption)
-    return {stem: [found[key] for key in sorted(found)] for stem, found in owners.items()}
+        owners.setdefault(stem(DROP + name), {})[key] = _Owner(key, caption)
+    return {common: [found[key] for key in sorted(found)] for common, found in owners.items()}
 
 
 def _order(found: tuple[str, str, str | None]) -> tuple[str, str]:
@@ -92,7 +93,3 @@ def with_captions(state: State, late: Sequence[LateCaption], world: World) -> St
         row = rows[caption.key]
         samples[row] = captioned(samples[row], caption.text, caption.source, world.stamp).forget()
     return replace(state, samples=samples)
-
-
-def _stem(key: str) -> str:
-    return key.rsplit(".", 1)[0] if "." in key.rsplit("/", 1)[-1] else key
