@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import operator
 from typing import Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from imageyard.manifests.errors import VersionError
 
@@ -54,6 +55,10 @@ class Version(BaseModel):
     manifests: dict[Role, ManifestEntry]
     consumed: ManifestEntry | None
     """The drop-folder events this version has taken in, as JSON Lines."""
+    certificates: dict[str, dict[str, object]] = Field(default_factory=dict, exclude_if=operator.not_)
+    """By step, what was checked before the commit."""
+    index: dict[str, tuple[str, ...]] = Field(default_factory=dict, exclude_if=operator.not_)
+    """By what was compared, the runs of images that have been compared with each other."""
 
     @property
     def key(self) -> str:

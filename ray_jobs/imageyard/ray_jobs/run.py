@@ -147,6 +147,7 @@ class _Run:
         if not events and not late and parent is not None and parent.fingerprint == self._fingerprint:
             return None  # all that was new went away before it could be read
         self._refuse_if_too_many_failed(state, known)
+        certificates = {step.kind: dict(said) for step in self._recipe.steps if (said := step.certify(state, world))}
         consumed = self._consumed(parent, events, state) | {caption.source for caption in late}
         watcher.phase("committing")
         draft = self._dataset.draft(self._lines(state, world), consumed=consumed)
@@ -164,6 +165,7 @@ class _Run:
             counts={**roles, **_counts(state, events, known)},
             manifests=dict(draft.manifests),
             consumed=draft.consumed,
+            certificates=certificates,
         )
 
     def _refuse_if_too_many_failed(self, state: State, known: Set[str]) -> None:

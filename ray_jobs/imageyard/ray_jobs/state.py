@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from imageyard.manifests.sample import CONTENT, Json, Sample
 from imageyard.manifests.store import Store
 from imageyard.ray_jobs import facts
+from imageyard.ray_jobs.edges import Edges
 from imageyard.ray_jobs.extractors.base import Extractor
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ class State:
     rejections: Sequence[Rejection | None]
     groups: Sequence[int]
     """The row of the first member of a sample's duplicate group; its own row where it has no duplicates."""
+    edges: Edges = field(default_factory=lambda: Edges(0))
+    """What is alike, by row, whatever of it is rejected; empty until a step has looked."""
 
     @property
     def standing(self) -> list[int]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
+from imageyard.manifests.sample import Json
 from imageyard.ray_jobs.extractors.base import Extractor
 from imageyard.ray_jobs.state import State, World
 
@@ -25,3 +27,11 @@ class Step(BaseModel):
     def decide(self, state: State, world: World) -> State:
         """The state after this decision; the same rows in the same order."""
         raise NotImplementedError
+
+    def certify(self, state: State, world: World) -> Mapping[str, Json]:
+        """What this step promises of the final state, checked anew; the commit records it.
+
+        Raises JobError, naming the offender, if the promise does not hold: then nothing is committed. Equal states
+        give equal certificates.
+        """
+        return {}
