@@ -154,9 +154,7 @@ class Edges:
         start = np.zeros(offset + 1, np.int64)
         np.cumsum(np.bincount(first, minlength=offset), out=start[1:])
         banned = np.array(sorted({min(p) * self.rows + max(p) for p in apart}), np.int64)
-        told = walk(
-            order, kinds, banned, node, start, second[sort], distance[sort], compiled=len(first) > COMPILED_FROM
-        )
+        told = walk(order, kinds, banned, node, start, second[sort], distance[sort], fast=len(first) > COMPILED_FROM)
         witness, layer_of, apart_by = told
         return {
             row: Leader(int(witness[row]), self.layers[int(layer_of[row])].tier, float(apart_by[row]))

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 
 
-def walk(*arrays: np.ndarray, compiled: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def walk(*arrays: np.ndarray, fast: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Witness (-1 where kept), layer and distance of every row: int64, int64 and float64 of shape (rows,).
 
     `arrays`: `order` (rows that take part, best first), `kinds` (rows,), `banned` (sorted row * rows + row),
     `node` (rows, layers), and the neighbours of each node as CSR: `start` (nodes + 1,), `neighbour`, `distance`.
     Compiling, or loading what was compiled, takes a second; it pays from some 100,000 neighbours.
     """
-    function: Callable[..., Any] = _walk
-    if compiled:
-        from numba import njit
+    function = _walk
+    if fast:
+        from imageyard.ray_jobs.compiled import compiled
 
-        function = njit(cache=True)(_walk)
-    witness, layer, distance = function(*arrays)
-    return witness, layer, distance
+        function = compiled(_walk)
+    return function(*arrays)
 
 
 def _walk(
