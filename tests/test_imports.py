@@ -18,7 +18,7 @@ SERVICE = "service/imageyard/service"
 MANIFESTS = "manifests/imageyard/manifests"
 # A package, and the only places that may import it, by prefix of their path.
 CONFINED = {
-    "ray": (f"{RAY_JOBS}/fanout.py",),
+    "ray": (f"{RAY_JOBS}/fanout.py", f"{RAY_JOBS}/fanout_search.py"),
     "torch": (f"{RAY_JOBS}/models/", f"{MANIFESTS}/example.py", f"{MANIFESTS}/loader.py", f"{SERVICE}/demo.py"),
     "onnxruntime": (f"{RAY_JOBS}/models/",),
     "onnx": (f"{RAY_JOBS}/models/",),
@@ -30,7 +30,7 @@ CONFINED = {
     "imageyard.service": (SERVICE,),
 }
 READS_ENVIRONMENT = (f"{SERVICE}/settings.py", f"{SERVICE}/demo.py")
-HEAVY = ("ray", "torch", "onnxruntime", "transformers", "numpy", "PIL", "pyarrow", "boto3", "scipy")
+HEAVY = ("ray", "torch", "onnxruntime", "transformers", "numpy", "PIL", "pyarrow", "boto3", "scipy", "numba")
 
 
 def imported(path: Path) -> Iterator[str]:

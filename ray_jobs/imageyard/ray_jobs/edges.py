@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import TYPE_CHECKING
 
@@ -87,7 +87,10 @@ class Edges:
         layers = []
         for layer in self.layers:
             node = np.where(kept, layer.node, -1)
-            layers.append(Layer(layer.tier, node, layer.first, layer.second, layer.distance))
+            there = np.zeros(_nodes(layer), bool)
+            there[node[node >= 0]] = True
+            pairs = there[layer.first] & there[layer.second]
+            layers.append(replace(layer.select(pairs), node=node))
         return Edges(self.rows, tuple(layers))
 
     def components(self) -> np.ndarray:
@@ -163,7 +166,8 @@ class Edges:
 
 
 def _nodes(layer: Layer) -> int:
-    return int(layer.node.max(initial=-1)) + 1
+    """More than any node: of rows, and of pairs, which may be of images that are no rows."""
+    return max(int(numbers.max(initial=-1)) for numbers in (layer.node, layer.first, layer.second)) + 1
 
 
 def _nearest(layer: Layer, one: np.ndarray, other: np.ndarray) -> Crossing | None:

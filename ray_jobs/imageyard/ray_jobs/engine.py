@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 from imageyard.manifests.store import Store
 from imageyard.ray_jobs.extractors.base import Extractor
+from imageyard.ray_jobs.search.pairs import Task, TaskResult, in_threads
 from imageyard.ray_jobs.work import Shard, Tally
 from imageyard.ray_jobs.worker import Place, Worker
+
+if TYPE_CHECKING:
+    import numpy as np
 
 Done = Callable[[Tally], None]
 """Called as each shard is finished."""
@@ -25,6 +29,10 @@ class Engine(Protocol):
 
     def run(self, store: Store, shards: Sequence[Shard], extractors: Sequence[Extractor], done: Done) -> None:
         """Measure every shard; `extractors` are loaded before the first. Raises ModelError or JobError."""
+        ...
+
+    def search(self, store: Store, tasks: Sequence[Task], codes: np.ndarray) -> Iterable[TaskResult]:
+        """Run the tasks of a search over codes, uint64 of shape (n, words), in any order. Raises JobError."""
         ...
 
     def __enter__(self) -> Self: ...
@@ -50,6 +58,9 @@ class LocalEngine:
                 done(worker.process(shard))
         finally:
             worker.close()
+
+    def search(self, store: Store, tasks: Sequence[Task], codes: np.ndarray) -> Iterable[TaskResult]:
+        return in_threads(tasks, codes)
 
     def __enter__(self) -> Self:
         return self

@@ -56,7 +56,8 @@ def present(store: Store, identity: str) -> set[str]:
 def read(store: Store, identity: str, keys: Sequence[str], columns: Sequence[str]) -> pa.Table:
     """The named columns, and `error`, of an extractor's rows for `keys`, in their order; null where there is none.
 
-    Two rows of one key say the same; the first by chunk name is taken.
+    KEY may be among the columns: it tells an image without a row from one with a row of nulls. Two rows of one key
+    say the same; the first by chunk name is taken.
     """
     import numpy as np
     import pyarrow as pa
@@ -65,7 +66,8 @@ def read(store: Store, identity: str, keys: Sequence[str], columns: Sequence[str
     parts: list[Any] = []
     at: dict[str, int] = {}
     offset = 0
-    for table in _tables(store, identity, [KEY, *columns, ERROR]):
+    fields = list(dict.fromkeys([*columns, ERROR]))
+    for table in _tables(store, identity, list(dict.fromkeys([KEY, *fields]))):
         names = table.column(KEY).to_pylist()
         useful = [row for row, name in enumerate(names) if name in wanted and name not in at]
         if not useful:
@@ -76,7 +78,6 @@ def read(store: Store, identity: str, keys: Sequence[str], columns: Sequence[str
                 offset += 1
         part = table if len(useful) == len(names) else table.take(pa.array(useful))
         parts.append(part)
-    fields = [*columns, ERROR]
     if not parts:
         return pa.table({name: pa.nulls(len(keys)) for name in fields})
     whole = pa.concat_tables(parts, promote_options="permissive")

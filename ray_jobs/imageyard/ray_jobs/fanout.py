@@ -7,17 +7,22 @@ import math
 import os
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from imageyard.manifests.errors import ImageyardError, JobError
 from imageyard.manifests.store import Store
 from imageyard.ray_jobs.engine import Done
 from imageyard.ray_jobs.extractors.base import Extractor
+from imageyard.ray_jobs.fanout_search import search_on_ray
+from imageyard.ray_jobs.search.pairs import Task, TaskResult, in_threads
 from imageyard.ray_jobs.work import Shard, Tally
 from imageyard.ray_jobs.worker import Place, Worker, quarantine
+
+if TYPE_CHECKING:
+    import numpy as np
 
 DEPTH = 2
 """Shards in flight for each actor: one at work, one downloading."""
@@ -29,6 +34,8 @@ MAX_FALSE_STARTS = 10
 """Workers that may die before they are ready, in one run."""
 MAX_GIVEN_UP, MAX_SHARE_GIVEN_UP = 3, 0.02
 """Images that may be given up, by number or by share of a run; past both, the images are not what is wrong."""
+DISTRIBUTE_FROM = 2_000_000
+"""Codes from which a search is spread over the cluster: below, one machine is done in a few seconds."""
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 """Parameters of glibc's mallopt(3)."""
@@ -94,12 +101,19 @@ class RayEngine:
     """A pool of actors on a Ray cluster: a local one that it starts and stops, or the one at `address`."""
 
     def __init__(
-        self, *, address: str = "local", actors: int | None = None, place: Place | None = None, gpus: float = 0
+        self,
+        *,
+        address: str = "local",
+        actors: int | None = None,
+        place: Place | None = None,
+        gpus: float = 0,
+        distribute_from: int = DISTRIBUTE_FROM,
     ) -> None:
         self._address = address
         self._actors = actors
         self._place = place or Place()
         self._gpus = gpus
+        self._distribute_from = distribute_from
         self._started = False
 
     @property
@@ -132,6 +146,13 @@ class RayEngine:
             raise JobError(f"{store.url}: other processes cannot see a memory store; use file:// or a bucket")
         self._start()
         _Run(self, store, extractors, done).work(shards)
+
+    def search(self, store: Store, tasks: Sequence[Task], codes: np.ndarray) -> Iterable[TaskResult]:
+        """On the cluster if there are enough codes for it to pay, else in threads of this process: the same pairs."""
+        if len(codes) < self._distribute_from:
+            return in_threads(tasks, codes)
+        self._start()
+        return search_on_ray(store, tasks, codes)
 
     def _start(self) -> None:
         import ray

@@ -17,7 +17,7 @@ from imageyard.manifests.errors import JobError
 from imageyard.manifests.store import Store
 
 Clock = Callable[[], datetime]
-Kind = Literal["running", "progress", "committed", "nothing", "failed", "stopped"]
+Kind = Literal["running", "progress", "compared", "committed", "nothing", "failed", "stopped"]
 PROGRESS_EVERY = timedelta(seconds=5)
 
 

@@ -11,11 +11,12 @@ from typing import Any, Literal
 
 from imageyard.manifests.dataset import Dataset
 from imageyard.manifests.errors import ImageyardError, JobError
-from imageyard.manifests.sample import Sample
+from imageyard.manifests.sample import CONTENT, Sample
 from imageyard.manifests.store import Store
 from imageyard.manifests.version import ROLES, Role, Version
 from imageyard.ray_jobs import closing, facts, ingest_facts, job
 from imageyard.ray_jobs import drop as drop_folder
+from imageyard.ray_jobs.compare import Compared, compared
 from imageyard.ray_jobs.drop import Drop
 from imageyard.ray_jobs.engine import Engine
 from imageyard.ray_jobs.extractors.base import Extractor
@@ -36,6 +37,7 @@ from imageyard.ray_jobs.state import (
     undecided,
 )
 from imageyard.ray_jobs.steps.ingest import Ingest
+from imageyard.ray_jobs.steps.merging import unmerged
 from imageyard.ray_jobs.watcher import Unwatched, Watcher
 from imageyard.ray_jobs.work import Item, Shard, Tally
 
@@ -137,11 +139,16 @@ class _Run:
         samples = list(self._parent_samples(parent))
         known = {sample.key for sample in samples}
         self._measure(samples, new, running)
+        events = self._events(new)
+        found = self._compared(parent, samples, events, running)
         watcher.phase("deciding")
         world = World(
-            self._store, Stamp(f"imageyard/{self._recipe.job_name}", running.record.created), self._extractors
+            self._store,
+            Stamp(f"imageyard/{self._recipe.job_name}", running.record.created),
+            self._extractors,
+            found.indexes,
+            found.overlaps,
         )
-        events = self._events(new)
         state = with_captions(self._opened(samples, events, world), late, world)
         state = self._decided(state, world)
         if not events and not late and parent is not None and parent.fingerprint == self._fingerprint:
@@ -166,6 +173,7 @@ class _Run:
             manifests=dict(draft.manifests),
             consumed=draft.consumed,
             certificates=certificates,
+            index=dict(found.runs),
         )
 
     def _refuse_if_too_many_failed(self, state: State, known: Set[str]) -> None:
@@ -210,7 +218,7 @@ class _Run:
     def _parent_samples(self, parent: Version | None) -> Iterator[Sample]:
         for role in ROLES if parent else ():
             assert parent is not None  # noqa: S101  # for the type checker
-            yield from self._dataset.read(parent, role)
+            yield from map(unmerged, self._dataset.read(parent, role))
 
     def _measure(self, samples: Sequence[Sample], new: Sequence[Item], running: job.Job) -> None:
         """Have everything measured that is missing: new drop objects, then known images that lack facts."""
@@ -225,6 +233,16 @@ class _Run:
         )
         known = plan_known(self._store, samples, self._extractors, self._size(len(samples)), also=ingested)
         self._work(known, running)
+
+    def _compared(
+        self, parent: Version | None, samples: Sequence[Sample], events: Sequence[Mapping[str, Any]], running: job.Job
+    ) -> Compared:
+        """Have everything compared that is new, known images of another recipe too."""
+        self._around.watcher.phase("comparing")
+        keys = {content for sample in samples if (content := sample.value(CONTENT)) is not None}
+        keys |= {event["content"] for event in events if event["content"] is not None}
+        engine = self._around.engine
+        return compared(self._store, self._recipe, self._extractors, parent, sorted(keys), engine, running.say)
 
     def _size(self, images: int) -> int:
         return self._around.shard or shard_size(images, self._around.engine.parallel)

@@ -15,6 +15,9 @@ from imageyard.ray_jobs.extractors.base import Extractor
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from imageyard.ray_jobs.matching.against import Overlap
+    from imageyard.ray_jobs.matching.index import Index
+
 REJECTION = "rejection"
 ORIGIN = "origin"
 CAPTION = "caption"
@@ -86,6 +89,10 @@ class World:
     stamp: Stamp
     extractors: Mapping[str, Extractor]
     """Those of the recipe, by name."""
+    indexes: Mapping[str, Index] = field(default_factory=dict)
+    """What has been compared for the recipe's matchers, by their tiers."""
+    overlaps: Mapping[str, Sequence[Overlap]] = field(default_factory=dict)
+    """By version of another dataset, which images of this one are copies of its."""
 
     def columns(self, extractor: str, keys: Sequence[str], names: Sequence[str]) -> dict[str, list[Any]]:
         """Facts as lists aligned with `keys`, None where there is none; `error` is always among them."""

@@ -85,7 +85,7 @@ def find_pairs(
 
     With `across` the other code is numbered less than `fresh`.
 
-    The codes before `fresh` are all different. Equal new ones are collapsed: `node` tells. Whoever runs the
+    Equal codes from `fresh` on are collapsed, as `node` tells; those before are taken one by one. Whoever runs the
     tasks, here in threads or `run`, the result is the same. Raises JobError for codes of which far too many are alike.
     """
     import numpy as np

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from imageyard.manifests.sample import Json
 from imageyard.ray_jobs.extractors.base import Extractor
+from imageyard.ray_jobs.matching.base import Matcher
 from imageyard.ray_jobs.state import State, World
 
 
@@ -22,6 +23,10 @@ class Step(BaseModel):
 
     def extractors(self, models: Path) -> tuple[Extractor, ...]:
         """What must have been measured; `models` is the folder of model files. Raises ModelError."""
+        return ()
+
+    def matchers(self) -> tuple[Matcher, ...]:
+        """What must have been compared."""
         return ()
 
     def decide(self, state: State, world: World) -> State:
