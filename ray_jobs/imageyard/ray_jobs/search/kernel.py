@@ -11,19 +11,19 @@ BLOCK = 4096
 
 
 @compiled
-def cut_codes(codes: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """Codes with their bits in another order, a row a word: uint64 of shape (words, n), from (n, words).
+def cut_codes(codes: np.ndarray, places: np.ndarray, result: np.ndarray) -> None:
+    """Write codes, (n, words), with their bits in another order to `result`, a row a word: (words, n), uint64.
 
     `places` is uint64 of shape (8 * words, 256, words): what each value of each byte adds to the result.
     """
     n, words = codes.shape
-    result = np.zeros((words, n), np.uint64)
     for i in range(n):
+        for word in range(words):
+            result[word, i] = np.uint64(0)
         for byte in range(8 * words):
             value = (codes[i, byte >> 3] >> np.uint64(8 * (byte & 7))) & np.uint64(255)
             for word in range(words):
                 result[word, i] |= places[byte, value, word]
-    return result
 
 
 @compiled
@@ -45,8 +45,8 @@ def table(
     """Codes in order of a slot, those whose slot value is one of `keep`: (start, middle, order, pairs of words).
 
     `start` has where the bucket of each slot value begins, `middle` where its codes from number `fresh` on do,
-    `order` the codes' numbers, rising in each bucket, and the words `one` and `other` of each, side by side; the
-    latter is 0 if `other` is negative.
+    `order` the codes' numbers, rising in each bucket, and their words `one` and `other`, or only `one` if `other` is
+    negative: uint64 of shape (1 or 2, codes).
     """
     n = columns.shape[1]
     mask, by = np.uint64((1 << width) - 1), np.uint64(shift)
@@ -59,7 +59,7 @@ def table(
         start[value] += start[value - 1]
     place = start[:-1].copy()
     middle = start[:-1].copy()
-    order, pairs = np.empty(start[-1], np.int32), np.empty((start[-1], 2), np.uint64)
+    order, pairs = np.empty(start[-1], np.int32), np.empty((2 if other >= 0 else 1, start[-1]), np.uint64)
     first, second = columns[one], columns[max(other, 0)]
     for i in range(n):
         if i == fresh:
@@ -69,18 +69,10 @@ def table(
             at = place[key]
             place[key] = at + 1
             order[at] = i
-            pairs[at, 0] = first[i]
-            pairs[at, 1] = second[i] if other >= 0 else np.uint64(0)
+            pairs[0, at] = first[i]
+            if other >= 0:
+                pairs[1, at] = second[i]
     return start, middle, order, pairs
-
-
-@compiled
-def _near(first: np.ndarray, second: np.ndarray, one: np.uint64, other: np.uint64, distance: np.uint64) -> np.uint64:
-    """How many pairs of words are within `distance` of (one, other); of two words of four, all but few are not."""
-    count = np.uint64(0)
-    for at in range(len(first)):
-        count += np.uint64(popcount(first[at] ^ one) + popcount(second[at] ^ other) <= distance)
-    return count
 
 
 @compiled
@@ -95,12 +87,13 @@ def _apart(columns: np.ndarray, a: int, b: int) -> int:
 def _first_to_meet(columns: np.ndarray, a: int, b: int, slots: np.ndarray, before: int) -> bool:
     """Whether none of the slots before number `before` lets the codes meet: so a pair is told once.
 
-    `slots` is int64 of shape (slots, 4): word, shift, width, radius.
+    `slots` is int64 of shape (slots, 5): word, shift, width, radius, limit.
     """
     for at in range(before):
-        word, shift, width = slots[at, 0], np.uint64(slots[at, 1]), np.uint64(slots[at, 2])
-        differ = ((columns[word, a] ^ columns[word, b]) >> shift) & ((np.uint64(1) << width) - np.uint64(1))
-        if np.int64(popcount(differ)) <= slots[at, 3]:
+        shift, width = np.uint64(slots[at, 1]), np.uint64(slots[at, 2])
+        differ = columns[slots[at, 0], a] ^ columns[slots[at, 0], b]
+        inside = (differ >> shift) & ((np.uint64(1) << width) - np.uint64(1))
+        if np.int64(popcount(inside)) <= slots[at, 3] and np.int64(popcount(differ)) <= slots[at, 4]:
             return False
     return True
 
@@ -116,6 +109,32 @@ def _added(found: np.ndarray, size: int, a: int, b: int, distance: int) -> np.nd
 
 
 @compiled
+def _copied(source: np.ndarray, begin: int, end: int, target: np.ndarray, at: int) -> None:
+    """Copy a piece. Unsigned indices are never taken for places from the end, so this becomes a plain move."""
+    low, place = np.uint64(begin), np.uint64(at)
+    for step in range(np.uint64(end - begin)):
+        target[place + step] = source[low + step]
+
+
+@compiled
+def _near_one(words: np.ndarray, mine: np.uint64, limit: np.uint64) -> np.uint64:
+    """How many words lie within `limit` of `mine`."""
+    count = np.uint64(0)
+    for at in range(len(words)):
+        count += np.uint64(popcount(words[at] ^ mine) <= limit)
+    return count
+
+
+@compiled
+def _near_two(first: np.ndarray, second: np.ndarray, one: np.uint64, other: np.uint64, limit: np.uint64) -> np.uint64:
+    """How many pairs of words lie within `limit` of (one, other)."""
+    count = np.uint64(0)
+    for at in range(len(first)):
+        count += np.uint64(popcount(first[at] ^ one) + popcount(second[at] ^ other) <= limit)
+    return count
+
+
+@compiled
 def join(
     columns: np.ndarray,
     made: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
@@ -125,77 +144,82 @@ def join(
 ) -> tuple[np.ndarray, np.ndarray, int]:
     """All pairs within a distance that first meet in one slot.
 
-    `made` is the slot's `table`, `slots` int64 of shape (slots, 4): word, shift, width, radius of each; `asked` is the
-    slot's number, the first new code, the distance, whether pairs of two new codes are left out, the range of
+    `made` is the slot's `table`, `slots` int64 of shape (slots, 5): word, shift, width, radius, limit of each; `asked`
+    is the slot's number, the first new code, the distance, whether pairs of two new codes are left out, the range of
     buckets, and the comparisons in one bucket from which it is left. Each bucket meets itself and those buckets
     above it that `masks` lead to; one of two codes must be new. Returns the pairs (a, b, distance), int32 of shape
     (pairs, 3), the buckets that were left, and how many comparisons the others took.
     """
-    start, middle, order, pairs = made
+    start, middle, order, words = made
     number, fresh, distance, across, low, high, hot = asked
-    limit = np.uint64(distance)
+    ends = start[1:]
+    limit = np.uint64(min(distance, slots[number, 4]) if len(words) == 1 else distance)
+    slot_word, shift = slots[number, 0], np.uint64(slots[number, 1])
+    inside = (np.uint64(1) << np.uint64(slots[number, 2])) - np.uint64(1)
     found, size = np.empty((GROWTH, 3), np.int32), 0
-    left, lefts = np.empty(GROWTH, np.int64), 0
+    left, lefts = np.empty(high - low, np.int64), 0
     compared = 0
-    most = GROWTH
-    first, second, which = np.empty(most, np.uint64), np.empty(most, np.uint64), np.empty(most, np.int32)
+    alone = len(words) == 1
+    first, second = words[0], words[len(words) - 1]
+    near_first, near_second = np.empty(GROWTH, np.uint64), np.empty(GROWTH, np.uint64)
+    blocks = np.empty((2 * len(masks) + 2, 2), np.int64)  # where in near_first each piece begins, and in the table
     for key in range(low, high):
-        begin, end = start[key], start[key + 1]
+        begin, end = start[key], ends[key]
         if begin == end:
             continue
         total = end - begin
         for mask in masks:
             if key ^ mask > key:
-                total += start[(key ^ mask) + 1] - start[key ^ mask]
-        if total == 1 or (middle[key] == end and total == end - begin):
-            continue
+                total += ends[key ^ mask] - start[key ^ mask]
         if (end - begin) * total > hot:
-            if lefts == len(left):
-                more = np.empty(2 * lefts, np.int64)
-                more[:lefts] = left
-                left = more
             left[lefts] = key
             lefts += 1
             continue
-        if total > most:
-            most = 2 * total
-            first, second, which = np.empty(most, np.uint64), np.empty(most, np.uint64), np.empty(most, np.int32)
-        at = 0
-        for late in range(2):  # the old codes of all these buckets, then the new ones
-            if late == 1:
-                old = at
+        if total > len(near_first):
+            near_first, near_second = np.empty(2 * total, np.uint64), np.empty(2 * total, np.uint64)
+        at, old, count = 0, 0, 0
+        for late in range(0 if fresh > 0 and middle[key] < end else 1, 2):
+            old = at  # old codes, which only the new ones of this bucket meet, and then the new codes
             for step in range(-1, len(masks)):
                 other = key if step < 0 else key ^ masks[step]
-                if step >= 0 and other < key:
+                if other < key:
                     continue
-                a = middle[other] if late == 1 else start[other]
-                b = start[other + 1] if late == 1 else middle[other]
-                for row in range(a, b):
-                    first[at], second[at], which[at] = pairs[row, 0], pairs[row, 1], order[row]
-                    at += 1
-        for row in range(begin, end):
-            mine = order[row]
-            since, until, itself = old, at, 0  # an old code meets the new ones
-            if mine >= fresh and across:
-                since, until = 0, old
-            elif mine >= fresh:
-                since, itself = 0, 1
-            one, two = pairs[row, 0], pairs[row, 1]
+                low_row = start[other] if late == 0 else middle[other]
+                high_row = middle[other] if late == 0 else ends[other]
+                if low_row < high_row:
+                    _copied(first, low_row, high_row, near_first, at)
+                    if not alone:
+                        _copied(second, low_row, high_row, near_second, at)
+                    blocks[count, 0], blocks[count, 1] = at, low_row
+                    count += 1
+                    at += high_row - low_row
+        for row in range(begin if at > old else middle[key], end):
+            since, until, itself = old, at, np.uint64(0)  # an old code meets the new ones
+            if row >= middle[key]:
+                since, until, itself = (0, old, np.uint64(0)) if across else (0, at, np.uint64(1))
+            one, two = first[row], second[row]
             compared += until - since
-            if _near(first[since:until], second[since:until], one, two, limit) == itself:
-                continue
-            for near in range(since, until):
-                if popcount(first[near] ^ one) + popcount(second[near] ^ two) > limit:
+            if alone:
+                if _near_one(near_first[since:until], one, limit) == itself:
                     continue
-                theirs = which[near]
-                inside = (columns[slots[number, 0], mine] ^ columns[slots[number, 0], theirs]) >> np.uint64(
-                    slots[number, 1]
-                ) & ((np.uint64(1) << np.uint64(slots[number, 2])) - np.uint64(1))
-                if inside == 0 and theirs <= mine:
+            elif _near_two(near_first[since:until], near_second[since:until], one, two, limit) == itself:
+                continue
+            a = order[row]
+            for near in range(since, until):
+                close = popcount(near_first[near] ^ one)
+                if not alone:
+                    close += popcount(near_second[near] ^ two)
+                if close > limit:
+                    continue
+                block = 0
+                while block + 1 < count and blocks[block + 1, 0] <= near:
+                    block += 1
+                b = order[blocks[block, 1] + near - blocks[block, 0]]
+                if ((columns[slot_word, a] ^ columns[slot_word, b]) >> shift) & inside == 0 and b <= a:
                     continue  # of one bucket: told from the other side
-                apart = _apart(columns, mine, theirs)
-                if apart <= distance and _first_to_meet(columns, mine, theirs, slots, number):
-                    found = _added(found, size, mine, theirs, apart)
+                apart = _apart(columns, a, b)
+                if apart <= distance and _first_to_meet(columns, a, b, slots, number):
+                    found = _added(found, size, a, b, apart)
                     size += 1
     return found[:size], left[:lefts], compared
 
@@ -208,12 +232,15 @@ def against(columns: np.ndarray, rows: np.ndarray, distance: int) -> np.ndarray:
     """
     limit = np.uint64(distance)
     words, n = columns.shape
-    one, other = columns[0], columns[words - 1] if words > 1 else np.zeros(n, np.uint64)
+    first, second = columns[0], columns[words - 1]
     found, size = np.empty((GROWTH, 3), np.int32), 0
     for row in rows:
         for block in range(0, n, BLOCK):
             stop = min(block + BLOCK, n)
-            if _near(one[block:stop], other[block:stop], one[row], other[row], limit) == 0:
+            if words == 1:
+                if _near_one(first[block:stop], first[row], limit) == 0:
+                    continue
+            elif _near_two(first[block:stop], second[block:stop], first[row], second[row], limit) == 0:
                 continue
             for near in range(block, stop):
                 apart = _apart(columns, row, near)
@@ -222,14 +249,3 @@ def against(columns: np.ndarray, rows: np.ndarray, distance: int) -> np.ndarray:
                     found[size, 0], found[size, 1] = row, near
                     size += 1
     return found[:size]
-
-
-@compiled
-def same_runs(word: np.ndarray, order: np.ndarray) -> np.ndarray:
-    """Which places of `order`, that sorts `word`, hold a value that is there more than once: bool."""
-    n = len(order)
-    result = np.zeros(n, np.bool_)
-    for at in range(1, n):
-        if word[order[at]] == word[order[at - 1]]:
-            result[at - 1], result[at] = True, True
-    return result

@@ -6,14 +6,14 @@ import itertools
 import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from imageyard.manifests.errors import JobError
 from imageyard.ray_jobs.hamming import pairs_within
 from imageyard.ray_jobs.search.certificate import Certificate
-from imageyard.ray_jobs.search.scheme import Cut, Mode, Scheme, Slot, scheme_for
+from imageyard.ray_jobs.search.scheme import WORD, Cut, Mode, Scheme, Slot, limited, scheme_for
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,6 +22,7 @@ HOT = 1 << 34
 """Comparisons in one bucket, some seconds of them, from which it is cut again."""
 TASK = 4e11
 """Comparisons of one task, about a minute; a table that takes more is shared out by ranges of buckets."""
+BLOCK = 1 << 17
 SAMPLE = 256
 """Codes whose pairs are found twice, to measure the recall."""
 MOST = 1_000_000_000
@@ -182,13 +183,17 @@ def columns_of(codes: np.ndarray, cut: Cut) -> np.ndarray:
 
     from imageyard.ray_jobs.search import kernel
 
-    words = codes.shape[1]
+    n, words = codes.shape
     places = np.zeros((8 * words, 256, words), np.uint64)
     values = np.arange(256)
     for at, bit in enumerate(cut.order):
         has = (values >> (bit % 8)) & 1 == 1
         places[bit // 8, has, at // 64] |= np.uint64(1 << (at % 64))
-    columns: np.ndarray = kernel.cut_codes(np.ascontiguousarray(codes), places)
+    columns = np.empty((words, n), np.uint64)
+    kernel.cut_codes(codes[:1].copy(), places, columns[:, :1])  # compiled before threads want it
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        blocks = [slice(at, at + BLOCK) for at in range(0, n, BLOCK)]
+        list(pool.map(lambda block: kernel.cut_codes(codes[block], places, columns[:, block]), blocks))
     return columns
 
 
@@ -198,7 +203,7 @@ def run_task(task: Task, columns: np.ndarray) -> TaskResult:
 
     from imageyard.ray_jobs.search import kernel
 
-    slots = np.array([(s.word, s.shift, s.width, s.radius) for s in task.cut.slots], np.int64)
+    slots = np.array([(s.word, s.shift, s.width, s.radius, s.limit) for s in task.cut.slots], np.int64)
     slot = task.cut.slots[task.slot]
     start, middle, order, pairs = _table(columns, slot, task.fresh)
     low, high = ((1 << slot.width) * part // task.parts for part in (task.part, task.part + 1))
@@ -224,7 +229,9 @@ def _table(columns: np.ndarray, slot: Slot, fresh: int) -> tuple[np.ndarray, ...
 
     words, place = len(columns), (slot.word, slot.shift, slot.width)
     keep = kernel.wanted(columns, fresh, *place, _masks(slot)) if fresh else np.ones(1 << slot.width, bool)
-    one, other = (slot.word + 1) % words, (slot.word + 2) % words if words > 1 else -1
+    one, other = slot.word, -1  # where words have a limit, all but few are refused by the slot's own
+    if slot.limit >= WORD and words > 1:
+        one, other = (slot.word + 1) % words, (slot.word + 2) % words
     made: tuple[np.ndarray, ...] = kernel.table(columns, fresh, *place, one, other, keep)
     return made
 
@@ -248,14 +255,9 @@ def _hot(
     rows = np.sort(np.concatenate([order[start[one] : start[one + 1]] for one in near])).astype(np.int64)
     others = [slot for at, slot in enumerate(task.cut.slots) if at != task.slot]
     least, more = divmod(task.distance + 1, len(others))
-    cut = Cut(
-        task.cut.order,
-        tuple(
-            Slot(slot.word, slot.shift, slot.width, least + (at < more) - 1)
-            for at, slot in enumerate(others)
-            if least + (at < more) > 0
-        ),
-    )
+    radii = (least + (at < more) - 1 for at in range(len(others)))
+    kept = tuple(replace(slot, radius=radius) for slot, radius in zip(others, radii, strict=True) if radius >= 0)
+    cut = limited(Cut(task.cut.order, kept))
     fresh = int(np.searchsorted(rows, task.fresh))
     inside = np.ascontiguousarray(columns[:, rows])
     parts, comparisons = [], 0
@@ -265,14 +267,25 @@ def _hot(
         comparisons += found.comparisons
     pairs = np.concatenate(parts)
     pairs[:, 0], pairs[:, 1] = rows[pairs[:, 0]], rows[pairs[:, 1]]
-    word, shift, width, radius = slots[task.slot]
-    keys = (columns[word] >> np.uint64(shift)) & np.uint64((1 << int(width)) - 1)
-    one, other = keys[pairs[:, 0]], keys[pairs[:, 1]]
-    mine = (np.minimum(one, other) == key) & (np.bitwise_count(one ^ other) <= radius)
-    for word, shift, width, radius in slots[: task.slot]:
-        differ = (columns[word, pairs[:, 0]] ^ columns[word, pairs[:, 1]]) >> np.uint64(shift)
-        mine &= np.bitwise_count(differ & np.uint64((1 << int(width)) - 1)) > radius
+    keys = (columns[slots[task.slot, 0]] >> np.uint64(slots[task.slot, 1])) & np.uint64(
+        (1 << int(slots[task.slot, 2])) - 1
+    )
+    mine = _meet(columns, pairs, slots[task.slot])
+    mine &= np.minimum(keys[pairs[:, 0]], keys[pairs[:, 1]]) == key
+    for slot in slots[: task.slot]:
+        mine &= ~_meet(columns, pairs, slot)
     return pairs[mine], comparisons
+
+
+def _meet(columns: np.ndarray, pairs: np.ndarray, slot: np.ndarray) -> np.ndarray:
+    """Which of the pairs, (a, b, distance), a slot lets meet: bool of shape (pairs,)."""
+    import numpy as np
+
+    word, shift, width, radius, limit = slot.tolist()
+    differ = columns[word, pairs[:, 0]] ^ columns[word, pairs[:, 1]]
+    inside = (differ >> np.uint64(shift)) & np.uint64((1 << width) - 1)
+    met: np.ndarray = (np.bitwise_count(inside) <= radius) & (np.bitwise_count(differ) <= limit)
+    return met
 
 
 def _masks(slot: Slot) -> np.ndarray:
@@ -317,7 +330,7 @@ def _checked(
         return 0, 0, 0
     from imageyard.ray_jobs.search import kernel
 
-    rows = fresh + np.unique(np.linspace(0, new - 1, min(SAMPLE, max(1, new // 64))).astype(np.int64))
+    rows = fresh + np.unique(np.linspace(0, new - 1, min(SAMPLE, 16 + new // 1000)).astype(np.int64))
     plain = kernel.against(np.ascontiguousarray(codes.T), rows, distance).astype(np.int64)
     low, high = plain[:, :2].min(axis=1, initial=len(codes)), plain[:, :2].max(axis=1, initial=-1)
     if across:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 WORD = 64
@@ -28,7 +29,9 @@ class Slot:
     shift: int
     width: int
     radius: int
-    """Codes whose slots differ by at most this many bits meet."""
+    """Codes whose slots differ by at most this many bits meet,"""
+    limit: int = WORD
+    """if their words differ by at most this many."""
 
     @property
     def neighbours(self) -> int:
@@ -48,7 +51,8 @@ class Cut:
     def exact_to(self) -> int:
         """The largest distance at which any two codes meet.
 
-        They miss each other only if every slot differs by its radius + 1 or more, which takes the sum of those.
+        They miss each other only if every slot differs by its radius + 1 or more, which takes the sum of those. By
+        the same reckoning some word differs by less than the sum of its slots, and in that one a slot lets them meet.
         """
         return sum(slot.radius + 1 for slot in self.slots) - 1
 
@@ -115,7 +119,7 @@ def scheme_for(codes: int, bits: int, distance: int, mode: Mode = "auto") -> Sch
         return Scheme("all", bits, ())
     if mode == "exact":
         a_word = 3 if codes >= WIDE_FROM else 4
-        return Scheme("exact", bits, (_cut(0, bits, a_word, _radii(a_word * bits // WORD, distance)),))
+        return Scheme("exact", bits, (limited(_cut(0, bits, a_word, _radii(a_word * bits // WORD, distance))),))
     if mode == "banded":
         return Scheme("banded", bits, (_cut(0, bits, 4, [0] * (4 * bits // WORD)),))
     a_word = max(2, min(6, WORD // max(10, round(math.log2(max(codes, 2))))))
@@ -142,6 +146,14 @@ def _cut(number: int, bits: int, a_word: int, radii: Sequence[int]) -> Cut:
         if radius >= 0:
             slots.append(Slot(word, low, high - low, radius))
     return Cut(shuffled(number, bits), tuple(slots))
+
+
+def limited(cut: Cut) -> Cut:
+    """The cut with the limit of each word: the sum, over its slots, of radius + 1, less one."""
+    most = Counter[int]()
+    for slot in cut.slots:
+        most[slot.word] += slot.radius + 1
+    return Cut(cut.order, tuple(replace(slot, limit=most[slot.word] - 1) for slot in cut.slots))
 
 
 def shuffled(number: int, bits: int) -> tuple[int, ...]:
