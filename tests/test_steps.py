@@ -11,12 +11,9 @@ from hypothesis import strategies as st
 
 from imageyard.manifests import Sample, Store
 from imageyard.ray_jobs import facts
-from imageyard.ray_jobs.extractors.base import Extractor
-from imageyard.ray_jobs.extractors.hashes import Hashes
 from imageyard.ray_jobs.extractors.probe import Probe
 from imageyard.ray_jobs.hamming import pairs_within
 from imageyard.ray_jobs.state import Stamp, State, World
-from imageyard.ray_jobs.steps.dedup import Dedup
 from imageyard.ray_jobs.steps.split import Split
 from imageyard.ray_jobs.tag_text import KAOMOJI, Blacklist, normal, spaced
 
@@ -67,62 +64,6 @@ def test_pairs_within_a_distance_are_those_that_comparing_all_finds(
     ]
     first, second, apart = pairs_within(words, within)
     assert list(zip(first.tolist(), second.tolist(), apart.tolist(), strict=True)) == expected
-
-
-def deduplicated(codes: np.ndarray, within: int, classes: list[str | None] | None = None) -> State:
-    store = Store.open(f"memory://{hashlib.sha256(codes.tobytes() + bytes([within])).hexdigest()}")
-    hashes, probe = Hashes(), Probe()
-    extractors: dict[str, Extractor] = {"hashes": hashes, "probe": probe}
-    rows = {key(n): {"pdq": code.tobytes(), "pdq_quality": 100, "phash": 0} for n, code in enumerate(codes)}
-    sizes = {key(n): {"width": 100 + n * 7 % 5, "height": 100, "detail": 1.0} for n in range(len(codes))}
-    facts.write(store, hashes.identity(), hashes.columns(), rows)
-    facts.write(store, probe.identity(), probe.columns(), sizes)
-    samples = {}
-    for n in range(len(codes)):
-        samples[key(n)] = sample(n)
-        if classes and classes[n]:
-            said = {"class-name": classes[n], "human-annotated": "yes", "type": "groundtruth/image-classification"}
-            samples[key(n)] = samples[key(n)].with_label("label", 0, said)
-    world = World(store, STAMP, extractors)
-    return Dedup(within=within).decide(state_of(samples), world)
-
-
-@given(codes_st, st.integers(0, 48), st.data())
-@settings(deadline=None, max_examples=60)
-def test_every_dropped_image_has_a_kept_witness_and_no_two_kept_are_copies(
-    drawn: list[tuple[int, set[int]]], within: int, data: st.DataObject
-) -> None:
-    codes = codes_of(drawn)
-    labels = data.draw(st.lists(st.sampled_from([None, "a", "b"]), min_size=len(codes), max_size=len(codes)))
-    state = deduplicated(codes, within, labels)
-    number = {key(n): n for n in range(len(codes))}
-    kept = [state.keys[row] for row in state.standing]
-    for k, rejection in zip(state.keys, state.rejections, strict=True):
-        if rejection is not None:
-            witness = rejection.evidence["kept"]
-            apart = distance(codes[number[k]], codes[number[witness]])
-            assert witness in kept
-            assert rejection.evidence["measured"] == apart <= within
-            one, other = labels[number[k]], labels[number[witness]]
-            assert one == other or None in (one, other)
-    for one, other in itertools.combinations(kept, 2):
-        a, b = number[one], number[other]
-        differ = labels[a] is not None and labels[b] is not None and labels[a] != labels[b]
-        assert differ or distance(codes[a], codes[b]) > within
-
-
-def test_a_featureless_image_is_nobodys_copy() -> None:
-    store = Store.open("memory://featureless")
-    hashes, probe = Hashes(), Probe()
-    facts.write(
-        store,
-        hashes.identity(),
-        hashes.columns(),
-        {key(n): {"pdq": bytes(32), "pdq_quality": quality} for n, quality in enumerate((0, 49, 49))},
-    )
-    world = World(store, STAMP, {"hashes": hashes, "probe": probe})
-    state = Dedup().decide(state_of({key(n): sample(n) for n in range(3)}), world)
-    assert state.rejections == [None] * 3
 
 
 sizes_st = st.lists(st.tuples(st.integers(1, 4), st.sampled_from(["", "a", "b"])), min_size=1, max_size=30)

@@ -15,7 +15,7 @@ def rows_of(column: pa.Array) -> np.ndarray:
     import pyarrow as pa
 
     if pa.types.is_integer(column.type):
-        return np.ascontiguousarray(column.to_numpy()).view(np.uint8).reshape(len(column), -1)
+        return np.ascontiguousarray(column.to_numpy()).view(np.uint8).reshape(len(column), column.type.bit_width // 8)
     if not pa.types.is_fixed_size_binary(column.type):
         return np.zeros((len(column), 0), np.uint8)  # nothing has been measured
     width = column.type.byte_width

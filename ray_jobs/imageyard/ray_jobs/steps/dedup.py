@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 Action = Literal["drop", "flag", "off"]
+PROPOSED = 10
+"""Hamming bits of 64 up to which pHash or dHash propose a variant."""
 LOOSEST = 0.8
 """Agreement that is measured and remembered; what a recipe asks for lies above."""
 UNITS = {
@@ -102,7 +104,7 @@ class Dedup(Step):
         how = {"min_quality": self.min_quality, "mode": self.search}
         found: list[Matcher] = [EqualPixels(), Copies(within=max(self.within, COPY_BITS), **how)]
         if self.variant != "off":
-            found.append(Variants(agree=LOOSEST, **how))
+            found.append(Variants(phash=PROPOSED, dhash=PROPOSED, agree=LOOSEST, **how))
         if self.mirrored != "off":
             found.append(Mirrored(within=max(self.within, COPY_BITS), **how))
         if self.semantic is not None:

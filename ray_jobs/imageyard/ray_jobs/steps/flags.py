@@ -38,7 +38,7 @@ def flagged(step: Dedup, state: State, world: World) -> State:
                 near.setdefault(rows[found.key], []).append(said)
     metadata = world.stamp.metadata(CUSTOM, step.kind)
     samples = list(state.samples)
-    for row in standing:
+    for row in range(len(samples)):
         if row in near:
             told = sorted(near[row], key=lambda one: (one["tier"] == "semantic", one["distance"], one["sha256"]))
             samples[row] = labelled(samples[row], ALIKE, told[:MOST], metadata).forget()
