@@ -146,9 +146,9 @@ def join(
 
     `made` is the slot's `table`, `slots` int64 of shape (slots, 5): word, shift, width, radius, limit of each; `asked`
     is the slot's number, the first new code, the distance, whether pairs of two new codes are left out, the range of
-    buckets, and the comparisons in one bucket from which it is left. Each bucket meets itself and those buckets
-    above it that `masks` lead to; one of two codes must be new. Returns the pairs (a, b, distance), int32 of shape
-    (pairs, 3), the buckets that were left, and how many comparisons the others took.
+    buckets, and the comparisons in one bucket from which it is left. New codes of a bucket meet the old ones of it
+    and of all buckets that `masks` lead to, and the new ones of it and of those above it. Returns the pairs
+    (a, b, distance), int32 of shape (pairs, 3), the buckets that were left, and how many comparisons were made.
     """
     start, middle, order, words = made
     number, fresh, distance, across, low, high, hot = asked
@@ -164,25 +164,23 @@ def join(
     near_first, near_second = np.empty(GROWTH, np.uint64), np.empty(GROWTH, np.uint64)
     blocks = np.empty((2 * len(masks) + 2, 2), np.int64)  # where in near_first each piece begins, and in the table
     for key in range(low, high):
-        begin, end = start[key], ends[key]
+        begin, end = middle[key], ends[key]
         if begin == end:
-            continue
-        total = end - begin
+            continue  # no new code, and old ones have met
+        total = end - start[key]
         for mask in masks:
-            if key ^ mask > key:
-                total += ends[key ^ mask] - start[key ^ mask]
+            total += ends[key ^ mask] - start[key ^ mask]
         if (end - begin) * total > hot:
             left[lefts] = key
             lefts += 1
             continue
         if total > len(near_first):
             near_first, near_second = np.empty(2 * total, np.uint64), np.empty(2 * total, np.uint64)
-        at, old, count = 0, 0, 0
-        for late in range(0 if fresh > 0 and middle[key] < end else 1, 2):
-            old = at  # old codes, which only the new ones of this bucket meet, and then the new codes
-            for step in range(-1, len(masks)):
+        at, count = 0, 0
+        for late in range(0 if fresh > 0 else 1, 1 if across else 2):
+            for step in range(-1, len(masks)):  # old codes of all buckets around, then new ones of those above
                 other = key if step < 0 else key ^ masks[step]
-                if other < key:
+                if late == 1 and other < key:
                     continue
                 low_row = start[other] if late == 0 else middle[other]
                 high_row = middle[other] if late == 0 else ends[other]
@@ -193,19 +191,17 @@ def join(
                     blocks[count, 0], blocks[count, 1] = at, low_row
                     count += 1
                     at += high_row - low_row
-        for row in range(begin if at > old else middle[key], end):
-            since, until, itself = old, at, np.uint64(0)  # an old code meets the new ones
-            if row >= middle[key]:
-                since, until, itself = (0, old, np.uint64(0)) if across else (0, at, np.uint64(1))
+        itself = np.uint64(0 if across else 1)
+        for row in range(begin, end):
             one, two = first[row], second[row]
-            compared += until - since
+            compared += at
             if alone:
-                if _near_one(near_first[since:until], one, limit) == itself:
+                if _near_one(near_first[:at], one, limit) == itself:
                     continue
-            elif _near_two(near_first[since:until], near_second[since:until], one, two, limit) == itself:
+            elif _near_two(near_first[:at], near_second[:at], one, two, limit) == itself:
                 continue
             a = order[row]
-            for near in range(since, until):
+            for near in range(at):
                 close = popcount(near_first[near] ^ one)
                 if not alone:
                     close += popcount(near_second[near] ^ two)
@@ -215,8 +211,8 @@ def join(
                 while block + 1 < count and blocks[block + 1, 0] <= near:
                     block += 1
                 b = order[blocks[block, 1] + near - blocks[block, 0]]
-                if ((columns[slot_word, a] ^ columns[slot_word, b]) >> shift) & inside == 0 and b <= a:
-                    continue  # of one bucket: told from the other side
+                if fresh <= b <= a and ((columns[slot_word, a] ^ columns[slot_word, b]) >> shift) & inside == 0:
+                    continue  # two new ones of one bucket: told from the other side
                 apart = _apart(columns, a, b)
                 if apart <= distance and _first_to_meet(columns, a, b, slots, number):
                     found = _added(found, size, a, b, apart)

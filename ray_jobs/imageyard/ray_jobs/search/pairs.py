@@ -245,13 +245,13 @@ def _hot(
     slots: np.ndarray,
     key: int,
 ) -> tuple[np.ndarray, int]:
-    """The pairs of one full bucket with itself and those above it, by a search over the bits outside the slot.
+    """The pairs of the new codes of one full bucket, by a search over the bits outside the slot.
 
     Pairs that agree in the slot differ elsewhere, so the other slots, with radii for the whole distance, miss none.
     """
     import numpy as np
 
-    near = [key, *(int(key ^ mask) for mask in masks if key ^ mask > key)]
+    near = [key, *(int(key ^ mask) for mask in masks)]
     rows = np.sort(np.concatenate([order[start[one] : start[one + 1]] for one in near])).astype(np.int64)
     others = [slot for at, slot in enumerate(task.cut.slots) if at != task.slot]
     least, more = divmod(task.distance + 1, len(others))
@@ -271,7 +271,8 @@ def _hot(
         (1 << int(slots[task.slot, 2])) - 1
     )
     mine = _meet(columns, pairs, slots[task.slot])
-    mine &= np.minimum(keys[pairs[:, 0]], keys[pairs[:, 1]]) == key
+    one, other = keys[pairs[:, 0]], keys[pairs[:, 1]]
+    mine &= np.where(pairs[:, 0] < task.fresh, other, np.minimum(one, other)) == key
     for slot in slots[: task.slot]:
         mine &= ~_meet(columns, pairs, slot)
     return pairs[mine], comparisons
