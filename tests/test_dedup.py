@@ -187,7 +187,7 @@ def test_tiers_do_what_the_recipe_says(dataset: Dataset, models: Path) -> None:
     again = encoded(scene(4), "PNG", compress_level=1)
     files = {"a.jpg": photo(1), "a60.jpg": recompressed(photo(1)), "b.jpg": photo(2), "b-crop.jpg": cropped(2, 0.05)}
     drop(dataset, {**files, "c.jpg": photo(3), "c-flip.jpg": mirrored, "d.png": pixels, "d2.png": again})
-    first = go(dataset, recipe(dataset, *STEPS, {"dedup": {}}, {"split": {"test": 0.5}}), models)
+    first = go(dataset, recipe(dataset, *STEPS, {"dedup": {"variant": "drop"}}, {"split": {"test": 0.5}}), models)
     found = by_name(dataset, first.version)
     assert reason(found["a60.jpg"][1]).startswith("duplicate: ")
     assert reason(found["b-crop.jpg"][1]).startswith("variant: ")

@@ -1,5 +1,6 @@
 """Perceptual hashes: the bits are those of imagehash and of Meta's PDQ, and copies stay near each other."""
 
+import hashlib
 import io
 from collections.abc import Callable
 
@@ -7,12 +8,15 @@ import imagehash
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image, ImageEnhance
 
 import pictures
 from imageyard.ray_jobs.canonical import decode, fitted
+from imageyard.ray_jobs.extractors.dhash import dhash
 from imageyard.ray_jobs.extractors.hashes import Hashes
-from imageyard.ray_jobs.extractors.pdq import pdq
+from imageyard.ray_jobs.extractors.pdq import TURNS, pdq, pdq_turned
 from imageyard.ray_jobs.extractors.phash import phash
 
 COPY = 31
@@ -45,9 +49,21 @@ def apart(a: bytes, b: bytes) -> int:
 
 
 def code(data: bytes) -> bytes:
-    found = Hashes().measure(decode(data))["pdq"]
+    return fact(data, "pdq")
+
+
+def fact(data: bytes, column: str) -> bytes:
+    found = Hashes().measure(decode(data))[column]
     assert isinstance(found, bytes)
     return found
+
+
+def split(codes: bytes) -> list[bytes]:
+    return [codes[start : start + 32] for start in range(0, len(codes), 32)]
+
+
+def really_turned(image: Image.Image, way: str) -> Image.Image:
+    return image.transpose(Image.Transpose[way.upper()])
 
 
 def theirs(thumbnail: np.ndarray) -> int:
@@ -126,6 +142,54 @@ def test_the_phash_of_a_picture_is_within_two_bits_of_imagehash(name: str) -> No
     assert (found ^ int(str(imagehash.phash(image.rgb)), 16)).bit_count() <= 2
 
 
+def dhash_thumbnails() -> np.ndarray:
+    rng = np.random.default_rng(4)
+    natural = [decode(pictures.bundled(name)).gray.resize((9, 8)) for name in pictures.BUNDLED]
+    few_levels = rng.integers(0, 3, (200, 8, 9), dtype=np.uint8)  # neighbours are often equal
+    return np.concatenate([rng.integers(0, 256, (200, 8, 9), dtype=np.uint8), few_levels, np.stack(natural)])
+
+
+def test_dhash_has_the_bits_of_imagehash() -> None:
+    thumbnails = dhash_thumbnails()
+    hashes = dhash(thumbnails)
+    assert hashes.dtype == np.uint64
+    assert hashes.tolist() == [int(str(imagehash.dhash(Image.fromarray(thumbnail))), 16) for thumbnail in thumbnails]
+
+
+@pytest.mark.parametrize("name", pictures.BUNDLED)
+def test_the_dhash_of_a_picture_is_within_four_bits_of_imagehash(name: str) -> None:
+    image = decode(pictures.bundled(name))
+    found = Hashes().measure(image)["dhash"]
+    assert isinstance(found, int)
+    assert (found ^ int(str(imagehash.dhash(image.rgb)), 16)).bit_count() <= 4
+
+
+def test_gray_is_the_thumbnail_that_phash_saw() -> None:
+    row = Hashes().measure(decode(pictures.bundled("chelsea.png")))
+    assert isinstance(row["gray"], bytes)
+    assert phash(np.frombuffer(row["gray"], np.uint8).reshape(1, 32, 32)).tolist() == [row["phash"]]
+
+
+@pytest.mark.parametrize("size", [(7, 3), (300, 1), (2, 513)])
+def test_pixels_is_the_digest_of_the_picture_as_a_ppm_file(size: tuple[int, int]) -> None:
+    image = pictures.scene(3, size)
+    assert fact(pictures.encoded(image, "PNG"), "pixels") == hashlib.sha256(pictures.encoded(image, "PPM")).digest()
+
+
+def test_pixels_are_equal_whatever_the_format_and_differ_by_one_level_of_one_pixel() -> None:
+    image = pictures.scene(4, (60, 40)).copy()
+    same = {fact(pictures.encoded(image, "PNG"), "pixels"), fact(pictures.encoded(image, "TIFF"), "pixels")}
+    same.add(fact(pictures.encoded(image, "WEBP", lossless=True), "pixels"))
+    red, green, blue = np.asarray(image)[39, 59].tolist()
+    image.putpixel((59, 39), (red, green, blue ^ 1))
+    assert len(same) == 1
+    assert fact(pictures.encoded(image, "PNG"), "pixels") not in same
+
+
+def test_pixels_tell_shapes_of_one_colour_apart() -> None:
+    assert len({fact(pictures.flat("black", size), "pixels") for size in ((2, 8), (8, 2), (4, 4), (1, 16))}) == 4
+
+
 @pytest.mark.parametrize("name", META)
 def test_pdq_has_the_bits_and_the_quality_of_metas(name: str) -> None:
     wanted, quality = META[name]
@@ -142,14 +206,16 @@ def test_pdq_of_64_by_64_is_that_of_its_pixels_alone() -> None:
 
 @pytest.mark.parametrize("shape", [(4, 100), (100, 4), (1, 1)])
 def test_a_picture_of_under_five_pixels_has_no_pdq(shape: tuple[int, int]) -> None:
-    assert pdq(np.random.default_rng(3).integers(0, 256, shape, dtype=np.uint8)) == (bytes(32), 0)
+    luma = np.random.default_rng(3).integers(0, 256, shape, dtype=np.uint8)
+    assert pdq(luma) == (bytes(32), 0)
+    assert pdq_turned(luma) == (bytes(32), 0, bytes(7 * 32))
 
 
 @pytest.mark.parametrize("colour", ["black", "gray", "white", "#123456"])
 @pytest.mark.parametrize("size", [(64, 64), (513, 700), (5, 5)])
 def test_one_colour_has_no_bits_and_no_quality(colour: str, size: tuple[int, int]) -> None:
     row = Hashes().measure(decode(pictures.flat(colour, size)))
-    assert (row["pdq"], row["pdq_quality"]) == (bytes(32), 0)
+    assert (row["pdq"], row["pdq_quality"], row["turned"]) == (bytes(32), 0, bytes(7 * 32))
 
 
 @pytest.mark.parametrize("name", ["astronaut.png", "chelsea.png", "coffee.png", "hubble_deep_field.jpg", "rocket.jpg"])
@@ -167,6 +233,36 @@ def test_a_copy_that_was_saved_again_resized_or_toned_is_a_copy(name: str) -> No
     assert {
         how: apart(original, code(copy)) for how, copy in copies.items() if apart(original, code(copy)) > COPY
     } == {}
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(5, 90), st.integers(5, 90))
+def test_turned_hashes_are_those_of_the_really_turned_luma(seed: int, height: int, width: int) -> None:
+    luma = np.random.default_rng(seed).integers(0, 256, (height, width), dtype=np.uint8)
+    code, quality, turned = pdq_turned(luma)
+    assert (code, quality) == pdq(luma)
+    image = Image.fromarray(luma)
+    hashes = {way: pdq(np.asarray(really_turned(image, way))) for way in TURNS}
+    differ = {way: apart(hashes[way][0], ours) for way, ours in zip(TURNS, split(turned), strict=True)}
+    assert max(differ.values()) <= 2, differ
+    assert {quality for _, quality in hashes.values()} == {quality}
+
+
+@pytest.mark.parametrize("name", pictures.BUNDLED)
+def test_a_turned_file_has_the_hash_that_was_foreseen(name: str) -> None:
+    image = decode(pictures.bundled(name)).rgb
+    foreseen = split(fact(pictures.bundled(name), "turned"))
+    found = {way: code(pictures.encoded(really_turned(image, way), "PNG", compress_level=1)) for way in TURNS}
+    assert max(apart(found[way], ours) for way, ours in zip(TURNS, foreseen, strict=True)) <= 4
+
+
+@pytest.mark.parametrize("name", ["astronaut.png", "chelsea.png", "coffee.png", "hubble_deep_field.jpg", "rocket.jpg"])
+def test_a_mirrored_copy_that_was_made_smaller_is_near_one_turned_hash_and_far_from_the_others(name: str) -> None:
+    image = decode(pictures.bundled(name)).rgb
+    half = really_turned(image, "flip_left_right").resize((image.width // 2, image.height // 2))
+    mirrored = code(pictures.encoded(half, quality=60))
+    near = [apart(mirrored, ours) <= COPY for ours in split(fact(pictures.bundled(name), "turned"))]
+    assert [way for way, is_near in zip(TURNS, near, strict=True) if is_near] == ["flip_left_right"]
+    assert apart(mirrored, code(pictures.bundled(name))) > COPY
 
 
 def test_different_pictures_are_far_apart() -> None:

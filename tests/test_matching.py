@@ -9,15 +9,20 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import ImageOps
 
 from imageyard.manifests.errors import StoreError
 from imageyard.manifests.store import Store
+from imageyard.ray_jobs.canonical import decode
 from imageyard.ray_jobs.extractors.embedding import vectors
+from imageyard.ray_jobs.extractors.hashes import Hashes
 from imageyard.ray_jobs.matching import index as index_module
 from imageyard.ray_jobs.matching.base import Look, Matcher
 from imageyard.ray_jobs.matching.copies import Copies, EqualPixels, Mirrored
 from imageyard.ray_jobs.matching.index import Index, opened, updated
 from imageyard.ray_jobs.matching.semantic import Likenesses, reach, signs
+from imageyard.ray_jobs.matching.variants import Variants
+from pictures import encoded, scene
 
 Rows = Mapping[str, Mapping[str, Any]]
 
@@ -30,7 +35,7 @@ def look(rows: Rows) -> Look:
     """A look at facts that are `rows` by key."""
 
     def facts(extractor: str, keys: Sequence[str], columns: Sequence[str]) -> pa.Table:
-        kinds = {"pdq": pa.binary(32), "turned": pa.binary(224), "pixels": pa.binary(32), "pdq_quality": pa.int16()}
+        kinds = {field.name: field.type for field in Hashes.columns()}
         return pa.table(
             {
                 name: pa.array(
@@ -206,3 +211,24 @@ def test_a_plane_parts_vectors_as_often_as_their_angle_says() -> None:
     assert abs((apart / 256 - angle).mean()) < 0.01
     near = (stored @ stored.T) >= 0.9
     assert (apart[near] <= reach(0.9)).mean() > 0.98
+
+
+def test_variants_of_a_dataset_that_grew_are_those_of_one_made_at_once() -> None:
+    """Crops, frames and copies of six scenes, in an order that puts parts before wholes and wholes before parts."""
+    rows: dict[str, dict[str, Any]] = {}
+    for seed in range(6):
+        image = scene(seed, (256, 256))
+        edge = 256 // 20
+        changed = [image, image.crop((edge, edge, 256, 256 - edge)), ImageOps.expand(image, 20, "black")]
+        for picture in changed[:: 1 if seed % 2 else -1]:
+            rows[key(len(rows) * 7919 % 100 + 1000 * len(rows))] = Hashes().measure(decode(encoded(picture)))
+    matcher = Variants(whole=10, part=8, agree=0.8, min_quality=50)
+    keys, grown, runs = list(rows), fresh_store(), ()
+    for end in (4, 5, 11, 18):
+        index = updated(grown, matcher, "x", runs, keys[:end], look(rows))
+        runs = index.runs
+    at_once = updated(fresh_store(), matcher, "x", (), keys, look(rows))
+    assert told(index, keys) == told(at_once, keys)
+    assert len(told(index, keys)) >= 12
+    same = {(a, b) for a, b, _ in told(index, keys)}
+    assert all(a // 3 == b // 3 for a, b in same)

@@ -14,6 +14,7 @@ import importlib.util
 import json
 import math
 import multiprocessing
+import os
 import resource
 import time
 from collections.abc import Callable
@@ -23,14 +24,19 @@ import numpy as np
 
 QUERIES = 1000
 WITHIN = 31
+BUILD_SECONDS = 2e-8
+"""A code and table, to sort: memory's pace."""
+CORES = len(os.sched_getaffinity(0))
+CORE_HOUR = 0.05
+"""Dollars on demand."""
 
 
 def planted(n: int, words: int = 4, seed: int = 0) -> np.ndarray:
-    """Random codes, one in fifty a copy of another with 0 to 40 of its bits flipped: uint64 of shape (n, words)."""
+    """Random codes, one in fifty (200,000 at most) a copy of another, 0 to 40 bits flipped: uint64 (n, words)."""
     rng = np.random.default_rng(seed)
     codes = rng.integers(0, 1 << 64, (n, words), np.uint64)
-    copies = n // 50
-    rows = rng.permutation(n)[: 2 * copies].reshape(2, -1)
+    copies = min(n // 50, 200_000)
+    rows = rng.choice(n, 2 * copies, replace=False, shuffle=True).reshape(2, -1)
     flips = rng.integers(0, 10 * words + 1, copies)
     order = np.argsort(rng.random((copies, 64 * words), dtype=np.float32), axis=1)
     bits = order < flips[:, None]
@@ -145,6 +151,27 @@ def incremental(n: int, new: int) -> dict[str, Any]:
     }
 
 
+def plan(n: int, rate: float, dollars: float) -> dict[str, Any]:
+    """What `n` codes take on a cluster, on paper: from comparisons a second and core, and dollars a core hour."""
+    from imageyard.ray_jobs.search.pairs import tasks_of
+    from imageyard.ray_jobs.search.scheme import scheme_for
+
+    said = {}
+    for mode in ("exact", "lsh"):
+        scheme = scheme_for(n, 256, WITHIN, mode)  # type: ignore[arg-type]
+        tables = scheme.tables * n * BUILD_SECONDS
+        hours = (scheme.comparisons(n) / rate + tables) / 3600
+        said[mode] = {
+            "codes_gb": n * 32 / 1e9,
+            "task_gb": (n * 12 + (8 << max(slot.width for cut in scheme.cuts for slot in cut.slots)) * 3) / 1e9,
+            "tasks": len(tasks_of(scheme, n, 0, WITHIN)),
+            "recall at 31": round(scheme.recall(WITHIN), 4),
+            "core hours": round(hours, 2),
+            "dollars": round(hours * dollars, 2),
+        }
+    return said
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--codes", type=int, default=1_000_000)
@@ -171,6 +198,11 @@ def main() -> None:
         f"{low:,} to {high:,}": math.log(grown[high]["seconds"] / grown[low]["seconds"]) / math.log(high / low)
         for low, high in steps
     }
+    largest = grown[sizes[-1]]
+    rate = largest["comparisons"] / largest["seconds"] / CORES
+    said["comparisons a second and core"] = rate
+    for size in (100_000_000, 1_000_000_000):
+        said[f"plan for {size:,}"] = plan(size, rate, CORE_HOUR)
     if asked.json:
         print(json.dumps(said, indent=1))
         return

@@ -11,6 +11,16 @@ if TYPE_CHECKING:
 
 SIDE = 32
 LOW = 8
+PARTS = tuple((x, y, share, share) for share in (0.9, 0.8) for x, y in ((0.5, 0.5), (0, 0), (1, 0), (0, 1), (1, 1))) + (
+    (0, 0, 0.9, 1),
+    (1, 0, 0.9, 1),
+    (0, 0, 1, 0.9),
+    (0, 1, 1, 0.9),
+)
+"""Parts of a picture that people crop to, or frame: how much of what is cut off is on the left and at the top, and
+the shares of width and height that are left."""
+RESOLUTION = 1e-6
+"""Of what parts are made of: finer differences depend on the processor."""
 
 
 def phash(gray: np.ndarray) -> np.ndarray:
@@ -26,6 +36,35 @@ def phash(gray: np.ndarray) -> np.ndarray:
     low = low.reshape(-1, LOW * LOW)
     bits = low > np.median(low, axis=1, keepdims=True)
     return np.packbits(bits, axis=1).view(">u8").astype(np.uint64).reshape(-1)
+
+
+def phash_parts(gray: np.ndarray) -> np.ndarray:
+    """pHashes of PARTS of `gray`, uint8 of shape (n, 32, 32), as uint64 of shape (n, len(PARTS)).
+
+    A crop's own hash is near that of one part of its original; one part of a framed picture has a hash near that of
+    the original. Bits are those of `phash` of the part enlarged to 32 x 32, but for a few. 50 µs a picture.
+    """
+    import numpy as np
+
+    pixels = gray.astype(np.float64)
+    hashes = np.empty((len(gray), len(PARTS)), np.uint64)
+    for number, (x, y, width, height) in enumerate(PARTS):
+        low = np.round(_low(y, height) @ pixels @ _low(x, width).T / RESOLUTION).reshape(-1, LOW * LOW)
+        bits = low > np.median(low, axis=1, keepdims=True)
+        hashes[:, number] = np.packbits(bits, axis=1).view(">u8").reshape(-1)
+    return hashes
+
+
+@lru_cache(maxsize=16)
+def _low(place: float, share: float) -> np.ndarray:
+    """What enlarges a `share` of one side to SIDE pixels and takes its lowest frequencies: float64 of shape (8, 32)."""
+    import numpy as np
+
+    at = np.clip((1 - share) * place * SIDE + (np.arange(SIDE) + 0.5) * share - 0.5, 0, SIDE - 1)
+    enlarging = np.maximum(0, 1 - np.abs(at[:, None] - np.arange(SIDE)))
+    waves = np.cos(math.pi / (2 * SIDE) * np.arange(LOW)[:, None] * (2 * np.arange(SIDE) + 1))
+    low: np.ndarray = waves @ enlarging
+    return low
 
 
 def _dct(x: np.ndarray) -> np.ndarray:

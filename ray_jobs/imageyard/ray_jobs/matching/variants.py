@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from imageyard.ray_jobs.extractors.hashes import Hashes
+from imageyard.ray_jobs.extractors.phash import SIDE
 from imageyard.ray_jobs.matching.base import Keys, Look, Matcher, Related
+from imageyard.ray_jobs.matching.binaries import binaries, rows_of
 from imageyard.ray_jobs.matching.copies import COPY_BITS, PDQ_BYTES, pdq_codes
 from imageyard.ray_jobs.matching.members import members
 from imageyard.ray_jobs.search.certificate import Certificate
@@ -28,19 +30,30 @@ class Variants(Matcher):
     tier: ClassVar[str] = "variant"
     version: ClassVar[int] = 1
     source: ClassVar[str] = Hashes.name
-    columns: ClassVar[tuple[str, ...]] = ("pdq", "phash", "dhash", "pdq_quality")
+    columns: ClassVar[tuple[str, ...]] = ("pdq", "phash", "dhash", "gray", "pdq_quality")
 
-    phash: int = Field(ge=-1, le=16)
-    """Bits of 64 up to which pHash proposes a pair; -1 proposes none."""
-    dhash: int = Field(ge=-1, le=16)
+    whole: int = Field(ge=0, le=16)
+    """Bits of 64 up to which the pHashes, or the dHashes, of two pictures propose them."""
+    part: int = Field(ge=-1, le=16)
+    """Bits of 64 up to which the pHash of a picture and of a part of the other propose them; -1 proposes none."""
     agree: float = Field(ge=0, le=1)
     """Agreement from which a pair is kept, as 1 - agreement."""
     min_quality: int = Field(ge=0, le=100)
     mode: Mode = "auto"
 
     def codes(self, facts: pa.Table) -> pa.Array:
-        """PDQ, pHash and dHash side by side: pictures that are equal in all three are one."""
-        return pdq_codes(facts, ["pdq", "phash", "dhash"], self.min_quality)
+        """PDQ, pHash, dHash and the pHashes of parts side by side: pictures that are equal in all are one."""
+        import numpy as np
+
+        from imageyard.ray_jobs.extractors.phash import phash_parts
+
+        plain = pdq_codes(facts, ["pdq", "phash", "dhash"], self.min_quality)
+        known = np.asarray(plain.is_valid(), dtype=bool)
+        gray = rows_of(facts.column("gray").combine_chunks().filter(plain.is_valid()))
+        if not len(gray):
+            return plain
+        parts = phash_parts(gray.reshape(-1, SIDE, SIDE)).view(np.uint8).reshape(len(gray), -1)
+        return binaries(np.concatenate([rows_of(plain.drop_null()), parts], axis=1), known)
 
     def relate(self, codes: np.ndarray, keys: Keys, fresh: int, look: Look) -> Related:
         """Pairs that a hash proposes, that are no copies already, and whose pictures agree."""
@@ -48,12 +61,24 @@ class Variants(Matcher):
 
         n, proposed = len(codes), [np.zeros(0, np.int64)]
         certificates: list[Certificate] = []
-        for at, within in ((PDQ_BYTES, self.phash), (PDQ_BYTES + 8, self.dhash)):
-            if within >= 0:
-                small = np.ascontiguousarray(codes[:, at : at + 8]).view(np.uint64)
-                found = find_pairs(small, within, fresh=fresh, mode=self.mode, run=look.run)
-                first, second, _ = members(found, fresh)
-                proposed.append(first * n + second)
+        for at in (PDQ_BYTES, PDQ_BYTES + 8):
+            small = np.ascontiguousarray(codes[:, at : at + 8]).view(np.uint64)
+            found = find_pairs(small, self.whole, fresh=fresh, mode=self.mode, run=look.run)
+            first, second, _ = members(found, fresh)
+            proposed.append(first * n + second)
+            certificates.append(found.certificate)
+        if self.part >= 0:
+            whole = np.ascontiguousarray(codes[:, PDQ_BYTES : PDQ_BYTES + 8]).view(np.uint64)
+            parts = np.ascontiguousarray(codes[:, PDQ_BYTES + 16 :]).view(np.uint64)
+            for old, new, swapped in ((whole, parts[fresh:], False), (parts[:fresh], whole[fresh:], True)):
+                both = np.concatenate([old.reshape(-1, 1), new.reshape(-1, 1)])
+                found = find_pairs(both, self.part, fresh=old.size, across=True, mode=self.mode, run=look.run)
+                one, other, _ = members(found, old.size, across=True)
+                other -= old.size
+                a = one // parts.shape[1] if swapped else one
+                b = fresh + (other if swapped else other // parts.shape[1])
+                proper = a != b
+                proposed.append((np.minimum(a, b) * n + np.maximum(a, b))[proper])
                 certificates.append(found.certificate)
         pairs = np.unique(np.concatenate(proposed))
         first, second = pairs // n, pairs % n
@@ -74,8 +99,7 @@ class Variants(Matcher):
         if not len(rows):
             return np.zeros(0, np.float32)
         seen = look.facts(Hashes.name, keys(rows), ["gray"]).column("gray").combine_chunks()
-        side = int(seen.type.byte_width**0.5)
-        pictures = np.frombuffer(seen.buffers()[1], np.uint8)[: len(rows) * side * side].reshape(-1, side, side)
+        pictures = rows_of(seen).reshape(-1, SIDE, SIDE)
         a, b = places[: len(first)], places[len(first) :]
         parts = [
             agreement(pictures[a[at : at + VERIFIED]], pictures[b[at : at + VERIFIED]])

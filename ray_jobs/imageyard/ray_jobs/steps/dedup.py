@@ -34,7 +34,9 @@ if TYPE_CHECKING:
 
 Action = Literal["drop", "flag", "off"]
 PROPOSED = 10
-"""Hamming bits of 64 up to which pHash or dHash propose a variant."""
+"""Hamming bits of 64 up to which pHash or dHash propose a variant,"""
+PART = 8
+"""and up to which the pHash of a part of one does: tests/bench/transformations.py has the recall of each."""
 LOOSEST = 0.8
 """Agreement that is measured and remembered; what a recipe asks for lies above."""
 UNITS = {
@@ -54,8 +56,11 @@ class Dedup(Step):
     """Hamming bits of 256 up to which PDQ codes are copies; 31 is Meta's threshold."""
     min_quality: int = Field(default=50, ge=0, le=100)
     """PDQ quality below which an image is too featureless to be compared."""
-    variant: Action = "drop"
-    """What becomes of crops, frames, texts and tones of a picture. Flagged ones stay, and stay in one split."""
+    variant: Action = "flag"
+    """What becomes of crops, frames, texts and tones of a picture. Flagged ones stay, and stay in one split.
+
+    Shots of one scene from one place are as much alike as a picture and its crop: drop only where there are none.
+    """
     mirrored: Action = "flag"
     semantic: str | None = Field(default=None, min_length=1)
     """A model of embeddings by which likenesses are flagged, a name or a folder; none are if unset."""
@@ -104,7 +109,7 @@ class Dedup(Step):
         how = {"min_quality": self.min_quality, "mode": self.search}
         found: list[Matcher] = [EqualPixels(), Copies(within=max(self.within, COPY_BITS), **how)]
         if self.variant != "off":
-            found.append(Variants(phash=PROPOSED, dhash=PROPOSED, agree=LOOSEST, **how))
+            found.append(Variants(whole=PROPOSED, part=PART, agree=LOOSEST, **how))
         if self.mirrored != "off":
             found.append(Mirrored(within=max(self.within, COPY_BITS), **how))
         if self.semantic is not None:

@@ -37,6 +37,7 @@ def certificate(step: Dedup, state: State, world: World) -> dict[str, Json]:
         "witnessed": len(dropped),
         "by_check": dict(sorted(checks.items())),
         "groups": len({group for row, group in enumerate(state.groups) if group != row}),
+        "largest_group": max(Counter(state.groups[row] for row in state.standing).values(), default=0),
         "label_conflicts": len(conflicts),
         "label_conflicts_named": conflicts[:SHOWN],
         "search": {tier: _search(index) for tier, index in world.indexes.items()},
