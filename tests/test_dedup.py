@@ -1,6 +1,7 @@
 """Dedup: which of several is kept, what it takes over, who may overrule it, and that the audit would notice."""
 
 import hashlib
+import io
 import itertools
 import uuid
 from collections.abc import Mapping, Sequence
@@ -26,7 +27,7 @@ from imageyard.ray_jobs.state import Rejection, Stamp, State, World
 from imageyard.ray_jobs.steps.dedup import Dedup
 from imageyard.ray_jobs.steps.merging import merged, unmerged
 from jobs import by_name, drop, go, job_events, reason, recipe, roles
-from pictures import encoded, photo, recompressed, scene, upscaled
+from pictures import bundled, encoded, photo, recompressed, scene, upscaled
 
 STAMP = Stamp("imageyard/test", "2026-01-15T09:30:00.000000")
 HASHES, PROBE = Hashes(), Probe()
@@ -375,3 +376,27 @@ def test_a_drop_is_compared_with_what_is_there_and_only_that(dataset: Dataset, m
     assert runs == 2
     told = [event for event in job_events(dataset, grown.version.job) if event["kind"] == "compared"]
     assert all(search["fresh"] <= 3 for event in told if event["tier"] == "copy" for search in event["searches"][1:])
+
+
+def test_likenesses_are_said_and_never_dropped(dataset: Dataset, models: Path) -> None:
+    drop(
+        dataset,
+        {"coffee.png": bundled("coffee.png"), "cat.png": bundled("chelsea.png"), "crop.jpg": crop_of("chelsea.png")},
+    )
+    said = {"semantic": "efficientnet-lite0-features", "similarity": 0.8, "variant": "off"}
+    outcome = go(dataset, recipe(dataset, *STEPS, {"dedup": said}, {"split": {"test": 0.5}}), models)
+    found = by_name(dataset, outcome.version)
+    assert {role for role, _ in found.values()} <= {"train", "test"}
+    (near,) = found["crop.jpg"][1].value("alike")
+    assert (near["sha256"], near["tier"]) == (found["cat.png"][1].key, "semantic")
+    assert found["coffee.png"][1].value("alike") is None
+    again = go(
+        dataset, recipe(dataset, *STEPS, {"dedup": {**said, "similarity": 0.999}}, {"split": {"test": 0.5}}), models
+    )
+    assert again.tally.model_runs == 0
+    assert by_name(dataset, again.version)["crop.jpg"][1].value("alike") is None
+
+
+def crop_of(name: str) -> bytes:
+    image = Image.open(io.BytesIO(bundled(name))).convert("RGB")
+    return encoded(image.crop((30, 20, image.width - 30, image.height - 20)), quality=80)

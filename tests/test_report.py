@@ -11,10 +11,10 @@ from html.parser import HTMLParser
 import pytest
 from PIL import Image
 
-from imageyard.ray_jobs.report import Picture, Rejection, Report, render
+from imageyard.ray_jobs.report import Alike, Apart, Picture, Rejection, Report, Totals, render
 from imageyard.ray_jobs.report_charts import distances, scatter, shapes, short_sides
 from imageyard.ray_jobs.report_style import DARK, LIGHT
-from imageyard.ray_jobs.report_text import number, share
+from imageyard.ray_jobs.report_text import number, share, value
 
 ATTACKS = (
     "<script>alert(1)</script>",
@@ -79,14 +79,31 @@ SMALL = replace(
     KEPT,
     name="small.png",
     role="rejected",
-    rejection=Rejection("min_side", "the shorter side is 133 px; 256 px are needed", "validate", None, None),
+    rejection=Rejection("min_side", "the shorter side is 133 px; 256 px are needed", "validate"),
 )
 COPY = replace(
     KEPT,
     name="copy.jpg",
     role="rejected",
-    rejection=Rejection("duplicate", "12 bits from chelsea.png; within 31", "dedup", KEPT.sha256, 12),
+    rejection=Rejection(
+        "duplicate",
+        "12 of 256 bits from chelsea.png",
+        "dedup",
+        KEPT.sha256,
+        Apart("copy", 12, 31),
+        "it holds more real pixels",
+    ),
 )
+MIRRORED = replace(KEPT, name="mirrored.png", also=("again.png",))
+CROP = replace(
+    COPY,
+    name="crop.jpg",
+    rejection=Rejection(
+        "variant", "0.95 agreement", "dedup", KEPT.sha256, Apart("variant", 0.05, 0.1), "it is sharper"
+    ),
+)
+KNOWN = replace(COPY, name="known.jpg", rejection=Rejection("contamination", "3 of 256 bits from x.png", "dedup"))
+EVAL = "s3://bucket/datasets/eval@12"
 RICH = Report(
     dataset="cats",
     version=3,
@@ -104,14 +121,19 @@ RICH = Report(
     work=(("images read", 1204.0), ("seconds", 41.375), ("share reused", 0.1254)),
     kept=(KEPT,),
     rejected=(SMALL,),
-    duplicates=((KEPT, (COPY,)),),
+    duplicates=(Alike((KEPT,), (COPY, CROP), more=1200),),
     waiting=(("drop/readme.txt", "not a picture"),),
-    shown=(1025, 61, 84),
+    shown=Totals(1025, 61, conflicts=1, duplicates=84, likenesses=1, foreign=1),
     within=31,
     funnel=(("found", 1412), ("new", 1204), ("readable", 1194), ("passed", 1143), ("unique", 1025)),
+    conflicts=(Alike((KEPT, MIRRORED), classes=("anomaly", "normal")),),
+    likenesses=(Alike((KEPT, MIRRORED), apart=Apart("semantic", 0.07, 0.1)),),
+    foreign=(Alike((), (KNOWN,), apart=Apart("copy", 3, 31), other=EVAL),),
+    promises=("copy: every pair up to 31 bits was compared (exact); 12 of 12 sampled pairs found",),
+    split=(("images", (("train", "1,204"), ("test", "61"))), ("folds", "4, 4, 3")),
 )
 EMPTY = Report(
-    "cats", None, None, "j", "2026-03-05T14:03:09Z", "", (), (), (), (), (), (), (), (), (), (), (), (), (0, 0, 0)
+    "cats", None, None, "j", "2026-03-05T14:03:09Z", "", (), (), (), (), (), (), (), (), (), (), (), (), Totals()
 )
 
 
@@ -121,12 +143,16 @@ def kept(picture: Picture) -> Report:
 
 def rejected(rejection: Rejection) -> Report:
     picture = replace(SMALL, rejection=rejection)
-    return replace(
-        EMPTY, rejected=(picture,), rejected_by_check=((rejection.check, 1),), duplicates=((KEPT, (picture,)),)
-    )
+    groups = (Alike((KEPT,), (picture,)),)
+    return replace(EMPTY, rejected=(picture,), rejected_by_check=((rejection.check, 1),), duplicates=groups)
 
 
-WHY = Rejection("check", "reason", "step", "b" * 64, 3)
+def likeness(alike: Alike) -> Report:
+    return replace(EMPTY, likenesses=(alike,))
+
+
+WHY = Rejection("check", "reason", "step", "b" * 64, Apart("copy", 3, 31))
+PAIR = Alike((KEPT, MIRRORED), apart=Apart("semantic", 0.07, 0.1))
 FIELDS: dict[str, Callable[[str], Report]] = {
     "dataset": lambda word: replace(EMPTY, dataset=word),
     "job": lambda word: replace(EMPTY, job=word),
@@ -156,6 +182,18 @@ FIELDS: dict[str, Callable[[str], Report]] = {
     "rejection reason": lambda word: rejected(replace(WHY, reason=word)),
     "rejection step": lambda word: rejected(replace(WHY, step=word)),
     "rejection kept": lambda word: rejected(replace(WHY, kept=word)),
+    "rejection tier": lambda word: rejected(replace(WHY, apart=Apart(word, 3, 31))),
+    "rejection because": lambda word: rejected(replace(WHY, because=word)),
+    "reason behind the because": lambda word: rejected(replace(WHY, because="it is sharper", reason=word)),
+    "another name": lambda word: kept(replace(KEPT, also=(word,))),
+    "tier of a likeness": lambda word: likeness(replace(PAIR, apart=Apart(word, 0.07, 0.1))),
+    "class of a conflict": lambda word: replace(EMPTY, conflicts=(Alike((KEPT,), classes=(word, "normal")),)),
+    "other dataset": lambda word: replace(EMPTY, foreign=(Alike((KEPT,), other=word),)),
+    "promise": lambda word: replace(EMPTY, promises=(word,)),
+    "split name": lambda word: replace(EMPTY, split=((word, "1"),)),
+    "split text": lambda word: replace(EMPTY, split=(("folds", word),)),
+    "split inner name": lambda word: replace(EMPTY, split=(("images", ((word, "1"),)),)),
+    "split inner text": lambda word: replace(EMPTY, split=(("images", (("train", word),)),)),
 }
 
 
@@ -209,7 +247,7 @@ def test_equal_reports_give_equal_bytes() -> None:
 
 def test_every_section_of_a_rich_report_is_there_and_reachable() -> None:
     page = Page(render(RICH))
-    figures = ["funnel", "checks", "roles", "distances", "tags", "sizes"]
+    figures = ["funnel", "checks", "roles", "distances", "tags", "sizes", "split"]
     wanted = [*figures, "kept", "duplicates", "rejected", "waiting", "work", "recipe"]
     assert [key for key in page.ids if key in wanted] == wanted
     links = {attributes["href"][1:] for _, attributes in page.elements if attributes.get("href", "").startswith("#")}
@@ -238,12 +276,25 @@ def test_a_report_of_nothing_shows_its_head_and_no_section() -> None:
         "34 55.7 %",
         "1 of 1,025 pictures",
         "1 of 61 pictures",
-        "1 of 84 groups",
+        "Dropped for a better one 1 of 84: the most doubtful first",
+        "Label conflicts 1: people put copies into different classes",
         "The 30 most frequent of 40.",
         "within 31 bits",
         "451 × 300",
         "tabby 0.93",
-        "duplicate 12 bits",
+        "duplicate copy 12 of 31 bits",
+        "the other is kept because it holds more real pixels",
+        "variant agreement 0.95 (0.9 or more)",
+        "semantic cosine 0.93 (0.9 or more)",
+        "Kept both chelsea.png",
+        "Dropped, 1,202",
+        "and 1,200 more",
+        "anomaly or normal?",
+        "s3://bucket/datasets/eval@12 copy 3 of 31 bits",
+        "also again.png",
+        "12 of 12 sampled pairs found",
+        "images train 1,204 test 61",
+        "folds 4, 4, 3",
         "the shorter side is 133 px; 256 px are needed",
         "images read 1,204",
         "seconds 41.38",
@@ -259,12 +310,16 @@ def test_every_picture_has_a_text_and_opens_without_a_script() -> None:
     page = Page(render(RICH))
     pictures = [attributes for tag, attributes in page.elements if tag == "img"]
     assert [picture["alt"] for picture in pictures] == [
-        f"{name}: a tabby cat" for name in ("chelsea.png", "chelsea.png", "copy.jpg", "small.png")
+        f"{name}: a tabby cat"
+        for name in (
+            *("chelsea.png", "chelsea.png", "mirrored.png", "known.jpg", "chelsea.png", "copy.jpg", "crop.jpg"),
+            *("chelsea.png", "mirrored.png", "small.png"),
+        )
     ]
     for picture in pictures:
         assert base64.b64decode(picture["src"].removeprefix("data:image/jpeg;base64,")) == KEPT.thumbnail
     thumbs = [attributes["href"][1:] for tag, attributes in page.elements if attributes.get("class") == "thumb"]
-    assert len(thumbs) == 4
+    assert len(thumbs) == len(pictures)
     assert set(thumbs) <= set(page.ids)
 
 
@@ -280,6 +335,63 @@ def test_charts_that_are_drawn_say_what_they_show() -> None:
         "Hamming distances of 5 pairs, from 0 to 31 bits of 256; those within 31 count as duplicates",
         "Width against height of 4 pictures: widths 451 to 4,032, heights 300 to 3,024 pixels",
     ]
+
+
+def test_what_is_alike_is_told_findings_first() -> None:
+    ids = Page(render(RICH)).ids
+    parts = ["conflict", "foreign", "copies", "both"]
+    assert [key for key in ids if key in parts] == parts
+    assert ids.index("duplicates") < ids.index("conflict")
+
+
+def test_a_check_leads_to_where_its_pictures_are() -> None:
+    checks = (("duplicate", 1), ("contamination", 1), ("min_side", 1), ("truncated", 1))
+    page = Page(render(replace(RICH, rejected_by_check=checks)))
+    links = [attributes["href"] for tag, attributes in page.elements if tag == "a"]
+    at = links.index("#copies")
+    assert links[at : at + 3] == ["#copies", "#foreign", "#check-2"]
+    assert "#check-3" not in links
+    assert {"copies", "foreign", "check-2"} <= set(page.ids)
+
+
+def test_a_search_that_found_nothing_still_says_what_it_promises() -> None:
+    page = Page(render(replace(EMPTY, promises=("copy: every pair was compared",))))
+    assert "No picture was found to be like another one." in page.text
+    assert "copy: every pair was compared" in page.text
+
+
+def test_a_bar_is_as_full_as_the_pair_is_doubtful() -> None:
+    def width(apart: Apart) -> str:
+        drawn = render(replace(EMPTY, likenesses=(Alike((KEPT, MIRRORED), apart=apart),))).decode()
+        found = re.search(r'<div class="near">.*?<rect class="(c-\w+)" x="0.000%" width="([0-9.]+)%"', drawn)
+        assert found is not None
+        return f"{found[1]} {found[2]}"
+
+    assert width(Apart("copy", 31, 31)) == "c-duplicate 100.000"
+    assert width(Apart("variant", 0.05, 0.1)) == "c-duplicate 50.000"
+    assert width(Apart("pixels", 0, 0)) == "c-lost 100.000"
+    assert width(Apart("copy", 99, 31)) == "c-duplicate 100.000"
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (None, "–"),
+        (True, "yes"),
+        (1204, "1,204"),
+        (0.25, "0.25"),
+        ([], "none"),
+        ({}, "none"),
+        ("", "none"),
+        ([4, 4, None], "4, 4, –"),
+        ({"train": {"cat": 5}, "test": []}, "train cat 5, test none"),
+        ([[[{"a": [1, {"b": False}]}]]], "a 1, b no"),
+        ("x" * 1000, "x" * 399 + "…"),
+        (["ab" * 32, "ab" * 33], "abababababab, " + "ab" * 33),
+    ],
+)
+def test_a_value_of_any_shape_can_be_told(said: object, words: str) -> None:
+    assert value(said) == words
 
 
 def test_counts_stand_in_where_no_funnel_is_given() -> None:

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from imageyard.ray_jobs.report_cards import contact_sheet, duplicate_pairs, rejections
+from imageyard.ray_jobs.report_cards import contact_sheet, duplicates, rejections
 from imageyard.ray_jobs.report_charts import ROLES, bar, distances, ranked, scatter, shapes, short_sides, stacked, tone
-from imageyard.ray_jobs.report_data import Picture, Rejection, Report
+from imageyard.ray_jobs.report_data import Alike, Apart, Picture, Rejection, Report, Totals
 from imageyard.ray_jobs.report_style import POLICY, SCRIPT, STYLE
 from imageyard.ray_jobs.report_text import moment, number, plural, share, text
 
-__all__ = ["Picture", "Rejection", "Report", "render"]
+__all__ = ["Alike", "Apart", "Picture", "Rejection", "Report", "Totals", "render"]
 
 _STAGES = {
     "found": "objects in the drop folder",
@@ -32,7 +32,7 @@ def render(report: Report) -> bytes:
     """
     happened = (_funnel(report), _checks(report))
     measured = (_roles(report), _distances(report))
-    figures = (_tags(report), _sizes(report))
+    figures = (_tags(report), _sizes(report), _split(report))
     sheets = (_kept(report), _duplicates(report), _rejected(report))
     ends = (_waiting(report), _work(report), _recipe(report))
     drawn = [section for section in (*happened, *measured, *figures, *sheets, *ends) if section[2]]
@@ -159,10 +159,14 @@ def _checks(report: Report) -> Section:
     if not rows:
         return _panel("checks", "Rejected by reason", "")
     total = sum(count for _, count in rows)
-    shown = {picture.rejection.check for picture in report.rejected if picture.rejection}
     place = {check: index for index, check in enumerate(dict.fromkeys(check for check, _ in report.rejected_by_check))}
+    href: dict[str, str] = {}
+    for part, units in (("conflict", report.conflicts), ("copies", report.duplicates), ("foreign", report.foreign)):
+        href |= {p.rejection.check: part for unit in units for p in unit.dropped if p.rejection}
+    checks = {picture.rejection.check for picture in report.rejected if picture.rejection}
+    href |= {check: f"check-{index}" for check, index in place.items() if check in checks}
     named = [
-        (f'<a href="#check-{place[check]}">{text(check)}</a>' if check in shown else text(check), count)
+        (f'<a href="#{href[check]}">{text(check)}</a>' if check in href else text(check), count)
         for check, count in rows
     ]
     most = max(count for _, count in rows)
@@ -241,25 +245,43 @@ def _sizes(report: Report) -> Section:
 
 def _distances(report: Report) -> Section:
     body = f"<figure>{distances(report.distances, report.within)}</figure>" if report.distances else ""
-    lead = f"How far apart {plural(len(report.distances), 'near-duplicate pair')} lie."
-    return _panel("distances", "Duplicate distances", body, lead=lead)
+    dropped = plural(len(report.distances), "dropped copy").replace("copys", "copies")
+    return _panel("distances", "Duplicate distances", body, lead=f"How far {dropped} lie from the one that is kept.")
+
+
+def _split(report: Report) -> Section:
+    rows = []
+    for name, said in report.split:
+        if isinstance(said, str):
+            rows.append(f'<tr><th scope="row" class="u">{text(name)}</th><td class="u">{text(said)}</td></tr>')
+            continue
+        inner = "".join(f'<div><dt class="u">{text(key)}</dt><dd class="u">{text(one)}</dd></div>' for key, one in said)
+        rows.append(f'<tr><th scope="row" class="u">{text(name)}</th><td><dl class="inner">{inner}</dl></td></tr>')
+    body = f'<table class="rows"><tbody>{"".join(rows)}</tbody></table>' if rows else ""
+    return _panel("split", "Split", body, lead="What was counted and checked before the commit.", size="full")
 
 
 def _kept(report: Report) -> Section:
     body = contact_sheet(report.kept, key="kept") if report.kept else ""
-    return _sheet("kept", "Kept", body, shown=len(report.kept), total=report.shown[0], what="pictures")
+    return _sheet("kept", "Kept", body, shown=len(report.kept), total=report.shown.kept, what="pictures")
 
 
 def _rejected(report: Report) -> Section:
     body = rejections(report.rejected, [check for check, _ in report.rejected_by_check]) if report.rejected else ""
     what = "pictures, each with what was measured"
-    return _sheet("rejected", "Rejected", body, shown=len(report.rejected), total=report.shown[1], what=what)
+    return _sheet("rejected", "Rejected", body, shown=len(report.rejected), total=report.shown.rejected, what=what)
 
 
 def _duplicates(report: Report) -> Section:
-    body = duplicate_pairs(report.duplicates) if report.duplicates else ""
-    what = "groups: the picture that stays, and beside it those dropped for it"
-    return _sheet("duplicates", "Duplicates", body, shown=len(report.duplicates), total=report.shown[2], what=what)
+    drawn, found = duplicates(report), report.shown
+    total = found.conflicts + found.duplicates + found.likenesses + found.foreign
+    promised = "".join(f'<li class="u">{text(promise)}</li>' for promise in report.promises)
+    if not drawn and not promised:
+        return "duplicates", "Duplicates", ""
+    lead = "" if drawn else '<p class="lead">No picture was found to be like another one.</p>'
+    proof = f'<ul class="proof soft">{promised}</ul>' if promised else ""
+    html = f'<section class="sheet" id="duplicates"><h2>Duplicates</h2>{lead}{proof}{drawn}</section>'
+    return "duplicates", f'Duplicates <span class="soft">{number(total)}</span>', html
 
 
 def _waiting(report: Report) -> Section:

@@ -3,11 +3,12 @@
 import base64
 from collections.abc import Sequence
 
-from imageyard.ray_jobs.report_charts import tone
-from imageyard.ray_jobs.report_data import Picture
-from imageyard.ray_jobs.report_text import number, plural, text
+from imageyard.ray_jobs.report_charts import bar, tone
+from imageyard.ray_jobs.report_data import Alike, Apart, Picture, Report
+from imageyard.ray_jobs.report_text import number, text
 
 _TAGS_IN_VIEW = 4
+_NAMES_IN_VIEW = 3
 
 
 def _tags(tags: Sequence[tuple[str, float]]) -> str:
@@ -23,20 +24,29 @@ def _details(picture: Picture) -> str:
         rows.append(("kept in its place", text(picture.rejection.kept), "u hex"))
     if picture.rejection:
         rows.append(("step", text(picture.rejection.step), "u"))
+        if picture.rejection.because:
+            rows.append(("reason", text(picture.rejection.reason), "u"))
     listed = "".join(f'<div><dt>{name}</dt><dd class="{style}">{value}</dd></div>' for name, value, style in rows)
     more = _tags(picture.tags[_TAGS_IN_VIEW:])
     return f"<details><summary>Details</summary>{more}<dl>{listed}</dl></details>"
+
+
+def _near(apart: Apart) -> str:
+    """How far two pictures are apart, in words, over a bar that is full for a pair that only just counts."""
+    part = round(1000 * min(max(apart.doubt, 0.0), 1.0))
+    drawn = bar((("c-duplicate", part), ("c-lost", 1000 - part)), 1000)
+    return f'<div class="near"><p>{text(apart.words)}</p>{drawn}</div>'
 
 
 def _verdict(picture: Picture) -> str:
     out = picture.rejection
     if out is None:
         return ""
-    apart = f' <span class="soft">{plural(out.distance, "bit")}</span>' if out.distance is not None else ""
-    return (
-        f'<p class="check"><span class="dot"></span><b class="u">{text(out.check)}</b>{apart}</p>'
-        f'<p class="why u">{text(out.reason)}</p>'
-    )
+    tier = f' <span class="soft u">{text(out.apart.tier)}</span>' if out.apart and out.apart.tier != out.check else ""
+    check = f'<p class="check"><span class="dot"></span><b class="u">{text(out.check)}</b>{tier}</p>'
+    apart = _near(out.apart) if out.apart else ""
+    reason = f"the other is kept because {out.because}" if out.because else out.reason
+    return f'{check}{apart}<p class="why u">{text(reason)}</p>'
 
 
 def card(picture: Picture, *, key: str, mark: str = "") -> str:
@@ -58,11 +68,13 @@ def card(picture: Picture, *, key: str, mark: str = "") -> str:
         mini.append(f"<span>{number(picture.width)} × {number(picture.height)}</span>")
     if picture.label is not None:
         mini.append(f'<span class="u">{text(picture.label)}</span>')
+    also = ", ".join(picture.also[:_NAMES_IN_VIEW]) + (" …" if len(picture.also) > _NAMES_IN_VIEW else "")
     place = f'<span class="mark" id="{mark}"></span>' if mark else ""
     caption = f'<p class="caption u">{text(picture.caption)}</p>' if picture.caption else ""
     return (
         f'<li class="card" id="{key}">{place}<a class="thumb" href="#{key}">{shown}</a>'
         f'<div class="about"><p class="name u" title="{name}">{name}</p>'
+        + (f'<p class="soft u">also {text(also)}</p>' if also else "")
         + (f'<p class="mini">{"".join(mini)}</p>' if mini else "")
         + f"{_verdict(picture)}{caption}{_tags(picture.tags[:_TAGS_IN_VIEW])}{_details(picture)}</div></li>"
     )
@@ -74,17 +86,46 @@ def contact_sheet(pictures: Sequence[Picture], *, key: str) -> str:
     return f'<ul class="cards">{cards}</ul>'
 
 
-def duplicate_pairs(groups: Sequence[tuple[Picture, Sequence[Picture]]]) -> str:
-    """Each kept witness beside what was dropped for it."""
-    pairs = []
-    for index, (kept, dropped) in enumerate(groups):
-        out = "".join(card(picture, key=f"dropped-{index}-{nth}") for nth, picture in enumerate(dropped))
-        pairs.append(
-            f'<li class="pair"><div class="side kept"><p class="label">Kept</p>'
-            f"<ul>{card(kept, key=f'witness-{index}')}</ul></div>"
-            f'<div class="side out"><p class="label">Dropped, {number(len(dropped))}</p><ul>{out}</ul></div></li>'
-        )
-    return f'<ul class="pairs">{"".join(pairs)}</ul>'
+def duplicates(report: Report) -> str:
+    """What is alike: findings first, then what was dropped for a better one, then what was kept although alike."""
+    found = report.shown
+    parts = (
+        ("conflict", "Label conflicts", "people put copies into different classes", report.conflicts, found.conflicts),
+        ("foreign", "In other datasets", "", report.foreign, found.foreign),
+        ("copies", "Dropped for a better one", "the most doubtful first", report.duplicates, found.duplicates),
+        ("both", "Kept both", "alike, and for a person to judge", report.likenesses, found.likenesses),
+    )
+    return "".join(_part(key, name, lead, units, total) for key, name, lead, units, total in parts if units)
+
+
+def _part(key: str, name: str, lead: str, units: Sequence[Alike], total: int) -> str:
+    count = number(len(units)) if len(units) >= total else f"{number(len(units))} of {number(total)}"
+    shown = "".join(_alike(unit, f"{key}-{index}") for index, unit in enumerate(units))
+    said = f'<span class="soft">{count}{f": {lead}" if lead else ""}</span>'
+    mark = '<span aria-hidden="true">⚠ </span>' if key in ("conflict", "foreign") else ""
+    return (
+        f'<section class="part {key}" id="{key}"><h3>{mark}{name} {said}</h3><ul class="pairs">{shown}</ul></section>'
+    )
+
+
+def _alike(unit: Alike, key: str) -> str:
+    """Pictures side by side: those kept, then those dropped; above them what it is about."""
+    about = " or ".join(unit.classes) + "?" if unit.classes else unit.other
+    head = f'<p class="finding u">{text(about)}</p>' if about else ""
+    if unit.apart:
+        head += f'<p class="check"><b class="u">{text(unit.apart.tier)}</b></p>{_near(unit.apart)}'
+    label = "Kept both" if len(unit.kept) == 2 else f"Kept, {number(len(unit.kept))}" if len(unit.kept) > 2 else "Kept"
+    sides = _side("kept", label, unit.kept, key) if unit.kept else ""
+    if unit.dropped:
+        count = number(len(unit.dropped) + unit.more)
+        sides += _side("out", f"Dropped, {count}", unit.dropped, f"{key}-out", more=unit.more)
+    return f'<li class="pair">{head}<div class="sides">{sides}</div></li>'
+
+
+def _side(style: str, label: str, pictures: Sequence[Picture], key: str, *, more: int = 0) -> str:
+    cards = "".join(card(picture, key=f"{key}-{nth}") for nth, picture in enumerate(pictures))
+    rest = f'<p class="label">and {number(more)} more</p>' if more else ""
+    return f'<div class="side {style}"><p class="label">{label}</p><ul>{cards}</ul>{rest}</div>'
 
 
 def rejections(pictures: Sequence[Picture], checks: Sequence[str]) -> str:

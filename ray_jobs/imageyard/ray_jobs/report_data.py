@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
-__all__ = ["Picture", "Rejection", "Report"]
+from imageyard.ray_jobs.duplicates import Apart
+
+__all__ = ["Alike", "Apart", "Picture", "Rejection", "Report", "Totals"]
 
 
 @dataclass(frozen=True)
@@ -10,14 +12,16 @@ class Rejection:
     """Why one picture is out.
 
     `reason` is a sentence with the measured value and the threshold; `kept` is the sha256 of the picture kept in its
-    place and `distance` their Hamming distance in bits of 256, both only for duplicates.
+    place, `apart` how far they are apart, and `because` what that one has before it, as `it holds more real pixels`:
+    all only for duplicates.
     """
 
     check: str
     reason: str
     step: str
-    kept: str | None
-    distance: int | None
+    kept: str | None = None
+    apart: Apart | None = None
+    because: str = ""
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,8 @@ class Picture:
     """One picture of a contact sheet.
 
     `name` is the one people know, `thumbnail` a JPEG of at most 160 px a side, `width` and `height` the picture's own
-    pixels, `role` one of train, validation, test, unsplit, rejected; `tags` come by falling score.
+    pixels, `role` one of train, validation, test, unsplit, rejected; `tags` come by falling score. `also` are the other
+    names under which the same file was dropped.
     """
 
     name: str
@@ -39,6 +44,36 @@ class Picture:
     tags: tuple[tuple[str, float], ...]
     label: str | None
     rejection: Rejection | None
+    also: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Alike:
+    """Pictures that are shown side by side because they are alike.
+
+    `dropped` gave way to the first of `kept`, unless `classes` says that people put the pictures into several: then
+    the whole group stands here. `apart` is between the two that were both kept, or the picture and the one in `other`,
+    a version of another dataset. `more` counts the dropped ones that are not shown.
+    """
+
+    kept: tuple[Picture, ...]
+    dropped: tuple[Picture, ...] = ()
+    more: int = 0
+    apart: Apart | None = None
+    classes: tuple[str, ...] = ()
+    other: str = ""
+
+
+@dataclass(frozen=True)
+class Totals:
+    """How many there are of what a report may show a sample of."""
+
+    kept: int = 0
+    rejected: int = 0
+    conflicts: int = 0
+    duplicates: int = 0
+    likenesses: int = 0
+    foreign: int = 0
 
 
 @dataclass(frozen=True)
@@ -46,10 +81,12 @@ class Report:
     """What one job did, in the order in which it is told.
 
     `created` is ISO 8601 in UTC and `recipe` its YAML. `tags` holds every tag by falling count; `labels` the count per
-    role of each class. `sizes` (width, height) and the three lists of pictures may be samples: `shown` has the totals
-    behind `kept`, `rejected` and `duplicates` (groups), so that the page can say "48 of 1,204". `distances` are those
-    of near-duplicate edges and `within` the largest that counted as one, in bits of 256. `funnel` names the stages
-    from what was found to what is unique; where it is empty, those counts that have a stage's name stand in for it.
+    role of each class. `sizes` (width, height) and the lists of pictures may be samples: `shown` has the totals behind
+    `kept`, `rejected`, and of what is alike, `conflicts` (in their labels), `duplicates` (a kept one and the dropped),
+    `likenesses` (both kept) and `foreign` (in other datasets), so that the page can say "48 of 1,204". `distances` are
+    those of dropped copies and `within` the largest that counted as one, in bits of 256. `promises` are sentences on
+    the search for duplicates; `split` is what the split certified, by name a text or named texts. `funnel` names the
+    stages from what was found to what is unique; where it is empty, those counts that have a stage's name stand in.
     """
 
     dataset: str
@@ -68,8 +105,13 @@ class Report:
     work: tuple[tuple[str, float], ...]
     kept: tuple[Picture, ...]
     rejected: tuple[Picture, ...]
-    duplicates: tuple[tuple[Picture, tuple[Picture, ...]], ...]
+    duplicates: tuple[Alike, ...]
     waiting: tuple[tuple[str, str], ...]
-    shown: tuple[int, int, int]
+    shown: Totals
     within: int | None = None
     funnel: tuple[tuple[str, int], ...] = ()
+    conflicts: tuple[Alike, ...] = ()
+    likenesses: tuple[Alike, ...] = ()
+    foreign: tuple[Alike, ...] = ()
+    promises: tuple[str, ...] = ()
+    split: tuple[tuple[str, str | tuple[tuple[str, str], ...]], ...] = ()

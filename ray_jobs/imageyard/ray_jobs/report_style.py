@@ -161,14 +161,23 @@ code,pre,.hex{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,"Liberation
 .card:target :is(.name,.caption,.why){white-space:normal;-webkit-line-clamp:none}
 
 .pairs{display:flex;flex-wrap:wrap;gap:1rem}
-.pair{display:flex;gap:.9rem;max-width:100%;padding:.6rem .8rem .8rem;background:var(--panel);
- border:1px solid var(--line);border-radius:10px}
+.pair{max-width:100%;padding:.6rem .8rem .8rem;background:var(--panel);border:1px solid var(--line);border-radius:10px}
+.sides{display:flex;gap:.9rem}
 .pair .card{border:0;border-radius:0;width:10.2rem}.pair .thumb{border-radius:6px;overflow:hidden}
 .pair .about{padding:.5rem 0 0}
 .pair .card:target{width:min(32rem,78vw)}
 .side{display:flex;flex-direction:column;gap:.3rem;min-width:0}.side>ul{flex:1;display:flex;flex-wrap:wrap;gap:.9rem}
-.side.kept{flex:none;padding-inline-end:.9rem;border-inline-end:1px solid var(--line)}
+.side.kept:not(:last-child){flex:0 1 auto;min-width:11.1rem;padding-inline-end:.9rem;
+ border-inline-end:1px solid var(--line)}
 .side .label{font-size:.8rem;color:var(--soft)}
+.part{margin-top:1.2rem}.part h3{font-size:.98rem;margin-bottom:.5rem}
+.part h3 .soft{font-weight:400}
+.conflict .pair{border-color:var(--rejected);border-inline-start-width:4px}
+.finding{font-weight:600;margin-bottom:.3rem;inline-size:0;min-inline-size:100%}
+.near,.pair>.check{font-size:.86rem;line-height:1.4}.near .bar{height:.32rem;margin:.15rem 0 .25rem;max-width:10.2rem}
+.proof{font-size:.88rem;margin-top:.3rem}
+.inner{display:flex;flex-wrap:wrap;gap:.1rem 1.6rem}.inner div{display:flex;gap:.5rem;min-width:0}
+.inner dt{color:var(--soft);flex:none;max-width:min(12rem,40vw)}
 .mark{position:absolute;scroll-margin-top:5rem}
 pre{white-space:pre-wrap;overflow-wrap:anywhere;background:var(--well);border-radius:8px;padding:.8rem 1rem;
  line-height:1.5}
@@ -194,7 +203,8 @@ dialog .card details{margin-top:0}dialog summary{display:none}
  .panel{padding:.95rem 1rem 1.05rem;flex-basis:100%}
  .tiles{grid-template-columns:repeat(auto-fit,minmax(6.6rem,1fr))}.tiles dd{font-size:1.4rem}
  .cards{grid-template-columns:repeat(2,minmax(0,1fr));gap:.6rem}
- .pair,.side.out{flex:1 1 50%}.side.kept{flex:1 1 50%;border:0;padding:0}.pair .card{width:100%}
+ .pair{flex:1 1 100%}.side,.side.kept:not(:last-child){flex:1 1 0;min-width:0;border:0;padding:0}.pair .card{width:100%}
+ .side:only-child>ul{display:grid;grid-template-columns:repeat(2,minmax(0,1fr))}
  .side.kept>ul{flex:none;position:sticky;top:4.5rem}
  .stages tbody th{white-space:normal;min-width:6rem}.bars tbody th>.u{max-width:8rem}
  nav ul{flex-wrap:nowrap;overflow-x:auto}nav a{white-space:nowrap}
@@ -233,9 +243,11 @@ SCRIPT = """
     const apply = () => {
       const words = input.value.toLowerCase().split(/\\s+/).filter(Boolean);
       for (const [unit, text] of units) unit.hidden = !words.every((word) => text.includes(word));
-      for (const sheet of all(".sheet")) {
-        sheet.hidden = false;
-        sheet.hidden = all(".card", sheet).every((card) => card.closest("[hidden]"));
+      const sheets = all(".sheet,.part");
+      for (const sheet of sheets) sheet.hidden = false;
+      for (const sheet of sheets) {
+        const inside = all(".card", sheet);
+        sheet.hidden = words.length > 0 && inside.every((card) => card.closest("[hidden]"));
       }
       const shown = cards.filter((card) => !card.closest("[hidden]")).length;
       said.textContent = words.length ? `${shown} of ${cards.length} pictures` : "";

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeVar
 
 from imageyard.manifests.dataset import Dataset
 from imageyard.manifests.sample import Sample
 from imageyard.manifests.version import ROLES, Role, Version
 from imageyard.ray_jobs import facts
+from imageyard.ray_jobs.duplicates import Apart, Dropped, Duplicates, Group, gathered
 from imageyard.ray_jobs.origin import names_of
 from imageyard.ray_jobs.report import render
-from imageyard.ray_jobs.report_data import Picture, Rejection, Report
+from imageyard.ray_jobs.report_data import Alike, Picture, Rejection, Report, Totals
+from imageyard.ray_jobs.report_text import promises, value
 from imageyard.ray_jobs.state import CAPTION, REJECTION, TAGS, class_of
 from imageyard.ray_jobs.work import Tally
 
 T = TypeVar("T")
 
-KEPT_SHOWN, REJECTED_SHOWN, GROUPS_SHOWN, SIZES_SHOWN = 60, 48, 40, 2000
+KEPT_SHOWN, REJECTED_SHOWN, SIZES_SHOWN = 60, 48, 2000
+FINDINGS_SHOWN, GROUPS_SHOWN, PICTURES_SHOWN = 20, 40, 8
+"""Label conflicts, likenesses or pictures of other datasets; groups; pictures of one group."""
 
 
 @dataclass(frozen=True)
@@ -34,26 +38,30 @@ def report_of(dataset: Dataset, version: Version, tally: Tally, waiting: Sequenc
     """The HTML report of `version`; `tally` is the work of the run that made it, `waiting` what it left behind."""
     lines = [_Line(s.key, role, s.forget()) for role in ROLES for s in dataset.read(version, role)]
     lines.sort(key=lambda line: line.key)
-    kept = [line for line in lines if line.role != "rejected"]
-    reasons = {line.key: _rejection(line.sample) for line in lines if line.role == "rejected"}
-    copies: dict[str, list[_Line]] = {}
-    refused: list[_Line] = []
-    for line in lines:
-        reason = reasons.get(line.key)
-        if reason is not None and reason.kept is not None:
-            copies.setdefault(reason.kept, []).append(line)
-        elif reason is not None:
-            refused.append(line)
     by_key = {line.key: line for line in lines}
-    groups = [(by_key[witness], dropped) for witness, dropped in sorted(copies.items()) if witness in by_key]
+    by_role: dict[Role, list[Sample]] = {role: [] for role in ROLES}
+    for line in lines:
+        by_role[line.role].append(line.sample)
+    kept = [line for line in lines if line.role != "rejected"]
+    found = gathered(version, by_role.__getitem__)
+    copies = {m.key: m.dropped for group in found.groups for m in group.dropped if m.dropped is not None}
+    aside = copies.keys() | {one.member.key for one in found.foreign}
+    reasons = {line.key: _rejection(line.sample, copies.get(line.key)) for line in lines if line.role == "rejected"}
+    refused = [line for line in lines if line.role == "rejected" and line.key not in aside]
     shown_kept, shown_refused = _spread(kept, KEPT_SHOWN), _spread(refused, REJECTED_SHOWN)
-    shown_groups = _spread(groups, GROUPS_SHOWN)
-    shown = [*shown_kept, *shown_refused, *(line for witness, more in shown_groups for line in (witness, *more))]
-    looks = _looks(dataset, version, [line.key for line in shown])
-    sizes = _columns(dataset, version, "probe", [line.key for line in _spread(kept, SIZES_SHOWN)], ["width", "height"])
+    alike = _alike(found)
+    units = {name: blocks[: GROUPS_SHOWN if name == "duplicates" else FINDINGS_SHOWN] for name, blocks in alike.items()}
+    inside = [by_key[key] for blocks in units.values() for block in blocks for key in block.keys]
+    looks = _looks(dataset, version, [line.key for line in (*shown_kept, *shown_refused, *inside)])
+    sizes = columns_of(
+        dataset, version, "probe", [line.key for line in _spread(kept, SIZES_SHOWN)], ["width", "height"]
+    )
 
     def picture(line: _Line) -> Picture:
         return _picture(line, looks.get(line.key, {}), reasons.get(line.key))
+
+    def pictured(name: str) -> tuple[Alike, ...]:
+        return tuple(block.shown(lambda key: picture(by_key[key])) for block in units[name])
 
     checks = Counter(reason.check for reason in reasons.values())
     stages = Counter(reason.step for reason in reasons.values())
@@ -69,33 +77,96 @@ def report_of(dataset: Dataset, version: Version, tally: Tally, waiting: Sequenc
             job=version.job,
             created=version.created,
             recipe=_recipe_text(version.recipe),
-            counts=_tiles(version, len(lines), len(kept), stages),
+            counts=_tiles(version, len(lines), len(kept), found),
             rejected_by_check=tuple(sorted(checks.items(), key=lambda found: (-found[1], found[0]))),
             roles=tuple((role, version.manifests[role].lines) for role in ROLES if role in version.manifests),
             tags=_tag_counts(kept),
             labels=_label_counts(kept),
             sizes=tuple((w, h) for w, h in zip(sizes["width"], sizes["height"], strict=True) if w and h),
-            distances=tuple(sorted(r.distance for r in reasons.values() if r.distance is not None)),
+            distances=tuple(sorted(int(c.apart.distance) for c in copies.values() if c.apart.tier == "copy")),
             work=tuple((name.replace("_", " "), float(count)) for name, count in asdict(tally).items()),
             kept=tuple(map(picture, shown_kept)),
             rejected=tuple(map(picture, shown_refused)),
-            duplicates=tuple((picture(witness), tuple(map(picture, more))) for witness, more in shown_groups),
+            duplicates=pictured("duplicates"),
             waiting=tuple(waiting),
-            shown=(len(kept), len(refused), len(groups)),
+            shown=Totals(len(kept), len(refused), **{name: len(blocks) for name, blocks in alike.items()}),
             within=_within(version.recipe),
             funnel=funnel,
+            conflicts=pictured("conflicts"),
+            likenesses=pictured("likenesses"),
+            foreign=pictured("foreign"),
+            promises=promises(version.certificates.get("dedup", {})),
+            split=_facts(version.certificates.get("split", {})),
         )
     )
 
 
-def _tiles(version: Version, images: int, kept: int, stages: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
-    refused = sum(count for step, count in stages.items() if step != "dedup")
+@dataclass(frozen=True)
+class _Block:
+    """What becomes an Alike, by the keys of its pictures."""
+
+    kept: tuple[str, ...]
+    dropped: tuple[str, ...] = ()
+    apart: Apart | None = None
+    classes: tuple[str, ...] = ()
+    other: str = ""
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return self.kept[:PICTURES_SHOWN] + self.dropped[:PICTURES_SHOWN]
+
+    def shown(self, picture: Callable[[str], Picture]) -> Alike:
+        kept, dropped = (tuple(map(picture, keys[:PICTURES_SHOWN])) for keys in (self.kept, self.dropped))
+        return Alike(kept, dropped, len(self.dropped) - len(dropped), self.apart, self.classes, self.other)
+
+
+def _alike(found: Duplicates) -> dict[str, list[_Block]]:
+    """What is alike, by the part of the report that shows it."""
+    whole = [group for group in found.groups if group.classes]
+    others = [group for group in found.groups if not group.classes]
+    return {
+        "conflicts": [
+            _Block(
+                tuple(member.key for member in group.members if member.dropped is None),
+                tuple(member.key for member in group.dropped),
+                group.alike[0].apart if group.alike else None,
+                group.classes,
+            )
+            for group in whole
+        ],
+        "duplicates": [block for group in others for block in _stars(group)],
+        "likenesses": [_Block((pair.first, pair.second), apart=pair.apart) for group in others for pair in group.alike],
+        "foreign": [
+            replace(
+                _Block((), (one.member.key,)) if one.member.role == "rejected" else _Block((one.member.key,)),
+                apart=one.apart,
+                other=one.version,
+            )
+            for one in found.foreign
+        ],
+    }
+
+
+def _stars(group: Group) -> Iterator[_Block]:
+    """Each kept image with those that were dropped for it, the most doubtful first."""
+    stars: dict[str, list[str]] = {}
+    kept = {member.key for member in group.kept}
+    for member in sorted(group.dropped, key=lambda one: (-one.dropped.apart.doubt if one.dropped else 0.0, one.name)):
+        if member.dropped is not None and member.dropped.witness in kept:
+            stars.setdefault(member.dropped.witness, []).append(member.key)
+    return (_Block((witness,), tuple(dropped)) for witness, dropped in stars.items())
+
+
+def _tiles(version: Version, images: int, kept: int, found: Duplicates) -> tuple[tuple[str, int], ...]:
+    copies = sum(len(group.dropped) for group in found.groups)
     return (
         ("found in the drop folder", version.counts.get("found", 0)),
         ("exact copies", version.counts.get("exact-copies", 0)),
         ("images in the dataset", images),
-        ("rejected", refused),
-        ("near duplicates", stages.get("dedup", 0)),
+        ("rejected", images - kept - copies),
+        ("near duplicates", copies),
+        *([("label conflicts", found.conflicts)] if found.asked else ()),
+        *([("also in other datasets", len(found.foreign))] if found.foreign else ()),
         ("kept", kept),
     )
 
@@ -116,6 +187,7 @@ def _picture(line: _Line, look: Mapping[str, Any], rejection: Rejection | None) 
         tags=tags_of(sample),
         label=classes.partition("=")[2] or None,
         rejection=rejection,
+        also=tuple(names[1:]),
     )
 
 
@@ -129,16 +201,11 @@ def tags_of(sample: Sample) -> tuple[tuple[str, float], ...]:
     return tuple(sorted(found, key=lambda tag: (-tag[1], tag[0])))
 
 
-def _rejection(sample: Sample) -> Rejection:
-    value = sample.value(REJECTION)
-    said: dict[str, Any] = value if isinstance(value, dict) else {}
-    return Rejection(
-        check=str(said.get("check", "unknown")),
-        reason=str(said.get("reason", "")),
-        step=str(said.get("step", "")),
-        kept=said.get("kept"),
-        distance=said.get("measured") if said.get("kept") else None,
-    )
+def _rejection(sample: Sample, copy: Dropped | None) -> Rejection:
+    said: Any = sample.value(REJECTION)
+    said = said if isinstance(said, dict) else {}
+    why = Rejection(str(said.get("check", "unknown")), str(said.get("reason", "")), str(said.get("step", "")))
+    return why if copy is None else replace(why, kept=copy.witness, apart=copy.apart, because=copy.because)
 
 
 def _tag_counts(kept: Sequence[_Line]) -> tuple[tuple[str, int], ...]:
@@ -160,13 +227,13 @@ def _label_counts(kept: Sequence[_Line]) -> tuple[tuple[str, tuple[tuple[str, in
 
 
 def _looks(dataset: Dataset, version: Version, keys: Sequence[str]) -> dict[str, dict[str, Any]]:
-    sizes = _columns(dataset, version, "probe", keys, ["width", "height"])
-    pictures = _columns(dataset, version, "thumbnail", keys, ["jpeg"])
+    sizes = columns_of(dataset, version, "probe", keys, ["width", "height"])
+    pictures = columns_of(dataset, version, "thumbnail", keys, ["jpeg"])
     rows = zip(keys, sizes["width"], sizes["height"], pictures["jpeg"], strict=True)
     return {key: {"width": width, "height": height, "jpeg": jpeg} for key, width, height, jpeg in rows}
 
 
-def _columns(
+def columns_of(
     dataset: Dataset, version: Version, extractor: str, keys: Sequence[str], names: Sequence[str]
 ) -> dict[str, list[Any]]:
     identity = version.extractors.get(extractor)
@@ -176,8 +243,21 @@ def _columns(
     return {name: table.column(name).to_pylist() for name in names}
 
 
+def _facts(certificate: Mapping[str, object]) -> tuple[tuple[str, str | tuple[tuple[str, str], ...]], ...]:
+    """What a step certified, whatever it is: names with a text, or with named texts of their own."""
+    return tuple(
+        (
+            name,
+            tuple((str(key), value(one)) for key, one in said.items())
+            if isinstance(said, dict) and said
+            else value(said),
+        )
+        for name, said in certificate.items()
+    )
+
+
 def _within(recipe: Mapping[str, Any]) -> int | None:
-    return next((step["dedup"]["within"] for step in recipe.get("steps", ()) if "dedup" in step), None)
+    return next((step["dedup"].get("within") for step in recipe.get("steps", ()) if "dedup" in step), None)
 
 
 def _recipe_text(recipe: Mapping[str, Any]) -> str:

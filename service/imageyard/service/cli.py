@@ -98,6 +98,28 @@ def diff(
     show_diff(dataset, older, newer, limit=limit, as_json=as_json)
 
 
+@app.command()
+def dups(
+    dataset: Url,
+    version: Number = None,
+    image: Annotated[
+        str | None, typer.Option(help="Show what is like this image, with all that was ever measured between them.")
+    ] = None,
+    tier: Annotated[
+        str | None, typer.Option(help="Show this tier only: pixels, copy, variant, mirrored or semantic.")
+    ] = None,
+    kept: Annotated[bool, typer.Option("--kept", help="Show only groups of which several images were kept.")] = False,
+    limit: Annotated[
+        int | None, typer.Option(help="Groups to list at most; 20 if not given, with --json all.", min=1)
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """List what is alike: which copy was kept and why, what was only flagged, where people's labels disagree."""
+    from imageyard.service.dups_command import Wanted, show_duplicates
+
+    show_duplicates(dataset, version, Wanted(image, tier, kept, limit), as_json=as_json)
+
+
 def main() -> None:
     """The console script: every foreseen error is one line on standard error and exit code 2."""
     try:

@@ -22,7 +22,7 @@ from imageyard.service.console import pairs, say, say_json, table
 
 def show_log(url: str, *, as_json: bool) -> None:
     """The versions of a dataset, newest first."""
-    dataset = _opened(url)
+    dataset = opened(url)
     versions = [dataset.version(number) for number in reversed(dataset.numbers())]
     if as_json:
         say_json([_brief(version) for version in versions])
@@ -45,8 +45,8 @@ def show_log(url: str, *, as_json: bool) -> None:
 
 def show_version(url: str, number: int | None, *, role: str | None, limit: int, as_json: bool) -> None:
     """One version, or the first samples of one of its roles."""
-    dataset = _opened(url)
-    version = _version(dataset, number)
+    dataset = opened(url)
+    version = version_of(dataset, number)
     if role is not None:
         samples = list(islice(dataset.read(version, _role(role)), limit))
         if as_json:
@@ -68,9 +68,9 @@ def show_version(url: str, number: int | None, *, role: str | None, limit: int, 
 
 def show_image(url: str, image: str, number: int | None, *, as_json: bool) -> None:
     """Everything known about one image."""
-    dataset = _opened(url)
-    version = _version(dataset, number)
-    role, sample = _find(dataset, version, image)
+    dataset = opened(url)
+    version = version_of(dataset, number)
+    role, sample = find_sample(dataset, version, image)
     known = {name: _fact(dataset, identity, sample.key) for name, identity in version.extractors.items()}
     if as_json:
         say_json({"image": _name(sample), "role": role, "facts": known, "sample": dict(sample.data)})
@@ -94,7 +94,7 @@ def show_image(url: str, image: str, number: int | None, *, as_json: bool) -> No
 
 def show_diff(url: str, older: int, newer: int, *, limit: int, as_json: bool) -> None:
     """What differs between two versions."""
-    dataset = _opened(url)
+    dataset = opened(url)
     counts: Counter[str] = Counter()
     shown: list[Any] = []
     for change in diff(dataset, dataset.version(older), dataset.version(newer)):
@@ -138,7 +138,7 @@ def _brief(version: Version) -> dict[str, Any]:
     return {**said, "roles": {role: entry.lines for role, entry in version.manifests.items()}}
 
 
-def _opened(url: str) -> Dataset:
+def opened(url: str) -> Dataset:
     """The dataset at `url`; to look is not to make, so a folder that is not there is an error."""
     parts = urlsplit(url)
     if parts.scheme == "file" and not Path(unquote(parts.path)).is_dir():
@@ -146,7 +146,7 @@ def _opened(url: str) -> Dataset:
     return Dataset.open(url)
 
 
-def _version(dataset: Dataset, number: int | None) -> Version:
+def version_of(dataset: Dataset, number: int | None) -> Version:
     if number is not None:
         return dataset.version(number)
     newest = dataset.newest()
@@ -162,7 +162,7 @@ def _role(role: str) -> Role:
     raise VersionError(f"there is no role {role!r}; roles are {', '.join(get_args(Role))}")
 
 
-def _find(dataset: Dataset, version: Version, image: str) -> tuple[Role, Sample]:
+def find_sample(dataset: Dataset, version: Version, image: str) -> tuple[Role, Sample]:
     """The one sample that `image` names; VersionError if it names none or several."""
     found: list[tuple[Role, Sample]] = []
     for role in ROLES:

@@ -46,7 +46,12 @@ def certificate(step: Dedup, state: State, world: World) -> dict[str, Json]:
 
 def _search(index: Index) -> dict[str, Json]:
     """What the searches of all runs of an index promise together."""
-    said: dict[str, Any] = {"images": len(index.keys), "pairs": len(index.first), "runs": len(index.runs)}
+    said: dict[str, Any] = {
+        "images": len(index.keys),
+        "not_compared": index.codes.null_count,
+        "pairs": len(index.first),
+        "runs": len(index.runs),
+    }
     if index.certificates:
         worst = min(index.certificates, key=lambda one: one.exact_to)
         said |= {

@@ -1,4 +1,4 @@
-"""Flags: what is alike and stays is said on both samples, so that a person can judge it."""
+"""Flags: what is alike and stays, whyever it does, is said on both samples, so that a person can judge it."""
 
 from __future__ import annotations
 
@@ -25,11 +25,10 @@ def flagged(step: Dedup, state: State, world: World) -> State:
     near: dict[int, list[dict[str, Json]]] = {}
     standing = state.standing
     for layer in state.edges.layers:
-        if layer.tier not in step.dropping:
-            for one, other, distance in standing_pairs(layer, standing, len(state.keys)):
-                for row, to in ((one, other), (other, one)):
-                    said: dict[str, Json] = {"sha256": state.keys[to], "tier": layer.tier, "distance": distance}
-                    near.setdefault(row, []).append(said)
+        for one, other, distance in standing_pairs(layer, standing, len(state.keys)):
+            for row, to in ((one, other), (other, one)):
+                said: dict[str, Json] = {"sha256": state.keys[to], "tier": layer.tier, "distance": distance}
+                near.setdefault(row, []).append(said)
     if step.contamination == "flag":
         rows = {state.keys[row]: row for row in standing}
         for found in overrides.overlaps(step, world):

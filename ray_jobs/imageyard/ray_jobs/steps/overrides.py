@@ -77,7 +77,7 @@ def outside(step: Dedup, state: State, world: World) -> State:
             rejections[row] = Rejection(
                 step.kind,
                 "contamination",
-                f"{found.distance} of 256 bits from {found.name} of {found.version}, which this dataset is to be without",
+                f"{found.distance} of 256 bits from {found.name} of {found.version}, to be kept out of this dataset",
                 {
                     "measured": found.distance,
                     "threshold": step.within,
