@@ -30,6 +30,11 @@ class Layer:
     distance: np.ndarray
     """float64 of shape (pairs,): bits of 256 (copy, mirrored), 1 - correlation (variant), 1 - cosine (semantic)."""
 
+    @property
+    def nodes(self) -> int:
+        """More than any node: of rows, and of pairs, which may be of images that are no rows."""
+        return max(int(numbers.max(initial=-1)) for numbers in (self.node, self.first, self.second)) + 1
+
     def select(self, mask: np.ndarray) -> Layer:
         """The layer with only the pairs that `mask`, bool of shape (pairs,), holds."""
         return Layer(self.tier, self.node, self.first[mask], self.second[mask], self.distance[mask])
@@ -87,7 +92,7 @@ class Edges:
         layers = []
         for layer in self.layers:
             node = np.where(kept, layer.node, -1)
-            there = np.zeros(_nodes(layer), bool)
+            there = np.zeros(layer.nodes, bool)
             there[node[node >= 0]] = True
             pairs = there[layer.first] & there[layer.second]
             layers.append(replace(layer.select(pairs), node=node))
@@ -105,7 +110,7 @@ class Edges:
             rows = np.flatnonzero(layer.node >= 0)
             starts += [rows, layer.first + offset]
             ends += [layer.node[rows] + offset, layer.second + offset]
-            offset += _nodes(layer)
+            offset += layer.nodes
         start, end = np.concatenate(starts), np.concatenate(ends)
         graph = coo_array((np.ones(len(start), np.int8), (start, end)), shape=(offset, offset))
         _, label = connected_components(graph, directed=False)
@@ -122,7 +127,7 @@ class Edges:
         found: list[Crossing | None] = []
         sides = [int(value) for value in np.unique(side) if value >= 0]
         for layer in self.layers:
-            size = _nodes(layer)
+            size = layer.nodes
             at = {}
             for value in sides:
                 rows = np.flatnonzero((side == value) & (layer.node >= 0))[::-1]
@@ -151,7 +156,7 @@ class Edges:
             firsts += [layer.first + offset, layer.second + offset]
             seconds += [layer.second + offset, layer.first + offset]
             distances += [layer.distance, layer.distance]
-            offset += _nodes(layer)
+            offset += layer.nodes
         first, second, distance = np.concatenate(firsts), np.concatenate(seconds), np.concatenate(distances)
         sort = np.argsort(first, kind="stable")
         start = np.zeros(offset + 1, np.int64)
@@ -163,11 +168,6 @@ class Edges:
             row: Leader(int(witness[row]), self.layers[int(layer_of[row])].tier, float(apart_by[row]))
             for row in np.flatnonzero(witness >= 0).tolist()
         }
-
-
-def _nodes(layer: Layer) -> int:
-    """More than any node: of rows, and of pairs, which may be of images that are no rows."""
-    return max(int(numbers.max(initial=-1)) for numbers in (layer.node, layer.first, layer.second)) + 1
 
 
 def _nearest(layer: Layer, one: np.ndarray, other: np.ndarray) -> Crossing | None:

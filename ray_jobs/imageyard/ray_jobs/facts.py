@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 KEY = "sha256"
 ERROR = "error"
 READERS = 8
-WHOLE = 4 * 1024 * 1024
-"""A chunk up to this many bytes is fetched whole; of a larger one only the columns asked for."""
+WHOLE = 256 * 1024
+"""A chunk up to this many bytes is fetched whole; of a larger one only the columns asked for, and those only if it has
+an image that is asked for."""
 
 
 def chunk_key(identity: str, keys: Iterable[str]) -> str:
@@ -67,7 +68,7 @@ def read(store: Store, identity: str, keys: Sequence[str], columns: Sequence[str
     at: dict[str, int] = {}
     offset = 0
     fields = list(dict.fromkeys([*columns, ERROR]))
-    for table in _tables(store, identity, list(dict.fromkeys([KEY, *fields]))):
+    for table in _tables(store, identity, list(dict.fromkeys([KEY, *fields])), wanted) if keys else ():
         names = table.column(KEY).to_pylist()
         useful = [row for row, name in enumerate(names) if name in wanted and name not in at]
         if not useful:
@@ -86,7 +87,8 @@ def read(store: Store, identity: str, keys: Sequence[str], columns: Sequence[str
     return taken.combine_chunks()
 
 
-def _tables(store: Store, identity: str, columns: list[str]) -> Iterable[Any]:
+def _tables(store: Store, identity: str, columns: list[str], wanted: Set[str] | None = None) -> Iterable[Any]:
+    """The columns of every chunk, in order of name; of one that has none of the `wanted` keys none of the rows."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -94,7 +96,10 @@ def _tables(store: Store, identity: str, columns: list[str]) -> Iterable[Any]:
         if entry.size <= WHOLE:
             return pq.read_table(pa.BufferReader(store.get(entry.key)), columns=columns)
         with store.reader(entry.key) as stream:
-            return pq.ParquetFile(pa.PythonFile(stream, mode="r")).read(columns=columns)
+            file = pq.ParquetFile(pa.PythonFile(stream, mode="r"))
+            if wanted is not None and wanted.isdisjoint(file.read(columns=[KEY]).column(KEY).to_pylist()):
+                return file.schema_arrow.empty_table().select(columns)
+            return file.read(columns=columns)
 
     chunks = [entry for entry in listed(store.list(f"facts/{identity}")) if entry.key.endswith(".parquet")]
     with ThreadPoolExecutor(READERS) as pool:

@@ -281,6 +281,7 @@ class _Run:
 
     def _decided(self, state: State, world: World) -> State:
         """The state after all steps; a copy whose witness did not stand is no copy, and is decided on again."""
+        samples = state.samples
         while True:
             for step in self._recipe.steps:
                 state = step.decide(state, world)
@@ -291,7 +292,7 @@ class _Run:
             ]
             if rejections == list(state.rejections):
                 return state
-            state = replace(state, rejections=rejections)
+            state = replace(state, samples=samples, rejections=rejections)
 
     def _wait(self, key: str, why: str) -> None:
         self._waiting += ((key, why),)

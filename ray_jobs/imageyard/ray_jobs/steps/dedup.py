@@ -136,10 +136,12 @@ class Dedup(Step):
         """
         import numpy as np
 
-        hashes = world.columns(Hashes.name, state.keys, ["pdq_quality"])
         rejections = list(state.rejections)
-        for row in state.standing:
-            rejections[row] = unmeasured(self.kind, hashes[ERROR][row], hashes["pdq_quality"][row])
+        compared = world.indexes[Copies.tier].layer(state.keys).node >= 0
+        rows = [row for row in state.standing if not compared[row]]
+        hashes = world.columns(Hashes.name, [state.keys[row] for row in rows], ["pdq_quality"])
+        for row, error, quality in zip(rows, hashes[ERROR], hashes["pdq_quality"], strict=True):
+            rejections[row] = unmeasured(self.kind, error, quality)
         state = overrides.outside(self, replace(state, rejections=rejections), world)
         rejections = list(state.rejections)
         standing = np.array([rejection is None for rejection in rejections], bool)

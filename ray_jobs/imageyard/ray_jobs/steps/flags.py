@@ -53,6 +53,10 @@ def standing_pairs(layer: Layer, standing: list[int], rows: int) -> list[tuple[i
     kept = np.zeros(rows, bool)
     kept[standing] = True
     at = np.flatnonzero(kept & (layer.node >= 0))
+    nodes = layer.node[at]
+    paired = np.bincount(nodes, minlength=layer.nodes) > 1
+    paired[layer.first] = paired[layer.second] = True
+    at = at[paired[nodes]]
     by_node: dict[int, list[int]] = {}
     for row, node in zip(at.tolist(), layer.node[at].tolist(), strict=True):
         by_node.setdefault(node, []).append(row)
