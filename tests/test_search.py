@@ -113,7 +113,7 @@ def test_an_exact_scheme_is_tight(bits: int, codes: int, distance: int) -> None:
     """It is exact to the distance asked for and not a bit further, which would cost more."""
     scheme = scheme_for(codes, bits, distance, "exact")
     assert scheme.exact_to == distance
-    assert all(0 <= slot.shift and slot.shift + slot.width <= 64 for slot in scheme.cuts[0].slots)
+    assert all(slot.shift >= 0 and slot.shift + slot.width <= 64 for slot in scheme.cuts[0].slots)
 
 
 def test_the_size_chooses_the_mode() -> None:

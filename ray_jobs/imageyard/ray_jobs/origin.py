@@ -59,7 +59,7 @@ def _origins(sample: Sample) -> list[dict[str, Json]]:
 
 
 def named(sample: Sample, key: str, etag: str, stamp: Stamp) -> Sample:
-    """Record under which name, and as which object, the content came."""
+    """Record under which name, and as which object, the content came; the pair's date stays that of the first."""
     name = key.removeprefix(DROP)
     origins = _origins(sample)
     known = next((origin for origin in origins if origin["name"] == name), None)
@@ -67,4 +67,8 @@ def named(sample: Sample, key: str, etag: str, stamp: Stamp) -> Sample:
         origins.append({"name": name, "etag": etag})
     else:
         known["etag"] = etag
-    return labelled(sample, ORIGIN, origins, stamp.metadata(CUSTOM, STEP))
+    metadata = stamp.metadata(CUSTOM, STEP)
+    before = sample.metadata(ORIGIN)
+    if before is not None:
+        metadata["creation-date"] = before.get("creation-date")
+    return labelled(sample, ORIGIN, origins, metadata)

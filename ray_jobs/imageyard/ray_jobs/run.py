@@ -148,6 +148,7 @@ class _Run:
             self._extractors,
             found.indexes,
             found.overlaps,
+            _steps(parent),
         )
         state = with_captions(self._opened(samples, events, world), late, world)
         state = self._decided(state, world)
@@ -281,6 +282,8 @@ class _Run:
 
     def _decided(self, state: State, world: World) -> State:
         """The state after all steps; a copy whose witness did not stand is no copy, and is decided on again."""
+        for step in self._recipe.steps:
+            state = step.claim(state, world)
         samples = state.samples
         while True:
             for step in self._recipe.steps:
@@ -341,6 +344,12 @@ class _Run:
         if self._job is not None:
             self._job.say(state, version=version.number, work=asdict(self._tally), counts=version.counts)
         return Outcome(state, version, version.job, self._tally, self._waiting, self._store.address(report))
+
+
+def _steps(version: Version | None) -> tuple[Mapping[str, Any], ...]:
+    """The steps of the recipe that made a version."""
+    steps: Any = version.recipe.get("steps", ()) if version else ()
+    return tuple(steps)
 
 
 def _counts(state: State, events: Sequence[Mapping[str, Any]], known: Set[str]) -> dict[str, int]:

@@ -93,6 +93,8 @@ class World:
     """What has been compared for the recipe's matchers, by their tiers."""
     overlaps: Mapping[str, Sequence[Overlap]] = field(default_factory=dict)
     """By version of another dataset, which images of this one are copies of its."""
+    before: Sequence[Mapping[str, Any]] = ()
+    """The steps of the recipe that made the parent, as that version tells them."""
 
     def columns(self, extractor: str, keys: Sequence[str], names: Sequence[str]) -> dict[str, list[Any]]:
         """Facts as lists aligned with `keys`, None where there is none; `error` is always among them."""

@@ -29,6 +29,10 @@ class Step(BaseModel):
         """What must have been compared."""
         return ()
 
+    def claim(self, state: State, world: World) -> State:
+        """The state that says what this step is sure of beforehand, for the steps that decide before it."""
+        return state
+
     def decide(self, state: State, world: World) -> State:
         """The state after this decision; the same rows in the same order."""
         raise NotImplementedError

@@ -1,0 +1,88 @@
+"""Patterns that people write for names: refused when the recipe is read if they could run for ever."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+import time
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+
+LONGEST = 200
+"""Characters of a pattern."""
+REPEATS = 8
+"""Open-ended repeats in one expression; each more makes the worst case a name's length slower."""
+NAME = 256
+"""Characters of a name that an expression sees."""
+PATIENCE = 0.05
+"""Seconds that the longest name may take; an expression that is fit for names takes less than a thousandth."""
+PROBES = "a0A_-. /"
+"""Characters that names repeat."""
+
+_PIECE = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\{\d*,?\d*\}|.", re.DOTALL)
+
+
+def expression(text: str) -> re.Pattern[str]:
+    """The regular expression `text`, with one group at most. Raises ValueError: what is wrong, and what to write.
+
+    A repeat or a choice inside something that is itself repeated, such as `(\\w+)*`, can double the time with every
+    character of a name: it is refused unseen. What is left is tried on dull names that grow.
+    """
+    if not 0 < len(text) <= LONGEST:
+        raise ValueError(f"an expression has 1 to {LONGEST} characters; this one has {len(text)}")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            compiled = re.compile(text)
+    except (re.error, OverflowError, RecursionError, Warning) as error:
+        raise ValueError(f"`{text}` is no regular expression ({error})") from error
+    if compiled.groups > 1:
+        raise ValueError(f"`{text}` has {compiled.groups} groups; put one around what names the images' group")
+    _refuse_endless(text)
+    _refuse_slow(compiled)
+    return compiled
+
+
+def _refuse_endless(text: str) -> None:
+    holds, closed, repeats = [False], False, 0  # whether each open group, and the one just closed, holds such a thing
+    for piece in _PIECE.findall(text):
+        if piece == "(":
+            holds.append(False)
+            closed = False
+        elif piece == ")":
+            closed = holds.pop()
+            holds[-1] |= closed
+        elif piece in ("*", "+") or (len(piece) > 2 and piece.startswith("{")):
+            if closed:
+                raise ValueError(
+                    f"`{text}` repeats a group that itself holds a repeat or a choice, which can take for ever on a "
+                    "long name; repeat a class such as [\\w-]+ instead"
+                )
+            open_ended = piece in ("*", "+") or "," in piece
+            holds[-1] |= open_ended
+            repeats += open_ended
+        else:
+            holds[-1] |= piece == "|"
+            closed = closed and piece == "?"
+    if repeats > REPEATS:
+        raise ValueError(f"`{text}` has {repeats} open-ended repeats; at most {REPEATS} are allowed")
+
+
+def _refuse_slow(compiled: re.Pattern[str]) -> None:
+    for length in (16, 32, 64, 128, NAME):
+        for character in PROBES:
+            begun = time.thread_time()
+            compiled.search(character * (length - 1) + "\0")
+            if time.thread_time() - begun > PATIENCE:
+                raise ValueError(
+                    f"`{compiled.pattern}` takes too long on a name of {length} characters; let its repeats not "
+                    "follow each other without anything between"
+                )
+
+
+def globs(patterns: Sequence[str]) -> Callable[[Iterable[str]], bool]:
+    """Whether any of some names matches one of shell patterns, in which `*` also stands for folders."""
+    if not patterns:
+        return lambda names: False
+    matches = re.compile("|".join(fnmatch.translate(pattern) for pattern in patterns)).match
+    return lambda names: any(matches(name) for name in names)
