@@ -25,6 +25,10 @@ format: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python tests/bench/engine.py
 	$(BIN)/python tests/bench/lines.py
+	$(BIN)/python tests/bench/search.py
+	$(BIN)/python tests/bench/keeping.py
+	$(BIN)/python tests/bench/splits.py
+	$(BIN)/python tests/bench/transformations.py
 
 clean:
 	rm -rf $(VENV) .imageyard
