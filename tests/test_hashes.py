@@ -8,7 +8,7 @@ import imagehash
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageEnhance
 
@@ -17,7 +17,7 @@ from imageyard.ray_jobs.canonical import decode, fitted
 from imageyard.ray_jobs.extractors.dhash import dhash
 from imageyard.ray_jobs.extractors.hashes import Hashes
 from imageyard.ray_jobs.extractors.pdq import TURNS, pdq, pdq_turned
-from imageyard.ray_jobs.extractors.phash import phash
+from imageyard.ray_jobs.extractors.phash import PARTS, phash, phash_parts
 
 COPY = 31
 ROWS, COLUMNS = np.mgrid[:32, :32]
@@ -144,7 +144,7 @@ def test_the_phash_of_a_picture_is_within_two_bits_of_imagehash(name: str) -> No
 
 def dhash_thumbnails() -> np.ndarray:
     rng = np.random.default_rng(4)
-    natural = [decode(pictures.bundled(name)).gray.resize((9, 8)) for name in pictures.BUNDLED]
+    natural = [np.asarray(decode(pictures.bundled(name)).gray.resize((9, 8))) for name in pictures.BUNDLED]
     few_levels = rng.integers(0, 3, (200, 8, 9), dtype=np.uint8)  # neighbours are often equal
     return np.concatenate([rng.integers(0, 256, (200, 8, 9), dtype=np.uint8), few_levels, np.stack(natural)])
 
@@ -168,6 +168,33 @@ def test_gray_is_the_thumbnail_that_phash_saw() -> None:
     row = Hashes().measure(decode(pictures.bundled("chelsea.png")))
     assert isinstance(row["gray"], bytes)
     assert phash(np.frombuffer(row["gray"], np.uint8).reshape(1, 32, 32)).tolist() == [row["phash"]]
+
+
+def grays(images: list[Image.Image]) -> np.ndarray:
+    files = [pictures.encoded(image, "PNG", compress_level=1) for image in images]
+    return np.stack([np.frombuffer(fact(file, "gray"), np.uint8).reshape(32, 32) for file in files])
+
+
+def part(image: Image.Image, x: float, y: float, width: float, height: float) -> Image.Image:
+    left, top = image.width * (1 - width) * x, image.height * (1 - height) * y
+    return image.crop((round(left), round(top), round(left + image.width * width), round(top + image.height * height)))
+
+
+@pytest.mark.parametrize("number", range(len(PARTS)))
+def test_a_crop_has_nearly_the_phash_that_was_foreseen_for_that_part(number: int) -> None:
+    images = [
+        decode(pictures.bundled(name)).rgb for name in ("astronaut.png", "camera.png", "chelsea.png", "rocket.jpg")
+    ]
+    foreseen = phash_parts(grays(images))
+    assert foreseen.shape == (4, len(PARTS))
+    assert foreseen.dtype == np.uint64
+    crops = phash(grays([part(image, *PARTS[number]) for image in images]))
+    assert np.bitwise_count(crops ^ foreseen[:, number]).max() <= 8
+
+
+def test_parts_of_many_are_parts_of_each() -> None:
+    thumbnails = random_thumbnails()[:20]
+    assert [phash_parts(thumbnail[None]).tolist()[0] for thumbnail in thumbnails] == phash_parts(thumbnails).tolist()
 
 
 @pytest.mark.parametrize("size", [(7, 3), (300, 1), (2, 513)])
@@ -235,6 +262,7 @@ def test_a_copy_that_was_saved_again_resized_or_toned_is_a_copy(name: str) -> No
     } == {}
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(5, 90), st.integers(5, 90))
 def test_turned_hashes_are_those_of_the_really_turned_luma(seed: int, height: int, width: int) -> None:
     luma = np.random.default_rng(seed).integers(0, 256, (height, width), dtype=np.uint8)

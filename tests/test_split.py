@@ -1002,3 +1002,30 @@ def test_pictures_that_turn_out_alike_across_a_split_leave_train(dataset: Datase
     assert roles(dataset, after.version) == sides | {train: "unsplit"}
     again = go(dataset, Recipe(dataset=dataset.url, steps=(Ingest(), split)), models)
     assert roles(dataset, again.version) == sides
+
+
+def test_a_given_test_image_is_kept_and_its_better_copy_in_train_is_dropped(tmp_path: Path, models: Path) -> None:
+    dataset = Dataset.open(f"file://{tmp_path}")
+    drop(
+        dataset,
+        {
+            "test/a.jpg": pictures.recompressed(pictures.photo(1), 70),
+            "a.png": pictures.photo(1, kind="PNG"),
+            "b.jpg": pictures.photo(2),
+        },
+    )
+    steps = ({"dedup": {}}, {"split": {"given": {"test": ["test/*"]}}})
+    outcome = go(dataset, recipe(dataset, "ingest", *steps), models)
+    assert roles(dataset, outcome.version) == {"test/a.jpg": "test", "a.png": "rejected", "b.jpg": "train"}
+
+
+def test_a_test_set_that_is_asked_for_later_is_drawn_once_and_then_stays(tmp_path: Path, models: Path) -> None:
+    dataset = Dataset.open(f"file://{tmp_path}")
+    drop(dataset, {f"{seed}.jpg": pictures.photo(seed, (96, 96)) for seed in range(8)})
+    go(dataset, recipe(dataset, "ingest", "dedup", {"split": {"validation": 1}}), models)
+    asked = recipe(dataset, "ingest", "dedup", {"split": {"validation": 1, "test": 2}})
+    first = roles(dataset, go(dataset, asked, models).version)
+    assert sorted(first.values()) == ["test"] * 2 + ["train"] * 5 + ["validation"]
+    drop(dataset, {f"{seed}.jpg": pictures.photo(seed, (96, 96)) for seed in range(8, 11)})
+    after = roles(dataset, go(dataset, asked, models).version)
+    assert {name: role for name, role in after.items() if name in first} == first

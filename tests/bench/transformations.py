@@ -32,7 +32,7 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageFont, ImageOps
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 import pictures
-from imageyard.ray_jobs.alike import agreement
+from imageyard.ray_jobs.alike import ENOUGH, agreement
 from imageyard.ray_jobs.canonical import decode, fitted
 from imageyard.ray_jobs.extractors.hashes import Hashes
 from imageyard.ray_jobs.extractors.pdq import TURNS
@@ -41,7 +41,7 @@ from imageyard.ray_jobs.extractors.phash import PARTS, SIDE, phash_parts
 LONGEST = 512
 """Pixels of the longer side that originals are reduced to, to save time."""
 COPY, QUALITY = 31, 50
-PROPOSE, ACCEPT = 10, 0.9
+PROPOSE = 10
 PROPOSALS = (6, 8, 10, 12)
 PART, PART_PROPOSALS = 8, (4, 6, 8)
 ACCEPTED = (0.8, 0.85, 0.88, 0.9, 0.95)
@@ -306,11 +306,11 @@ def compared(files: Files, workers: int) -> Pairs:
         rows, columns = np.nonzero(counted & (same | some | copy | pixels | mirrored))
         values = (part[rows, columns] for part in (phash, dhash, parts, pixels, copy, mirrored))
         found.append((i[rows], j[columns], *values))
-    i, j, *distances = (np.concatenate(values) for values in zip(*found, strict=True))
+    i, j, phash, dhash, parts, pixels, copy, mirrored = (np.concatenate(values) for values in zip(*found, strict=True))
     shares = np.array_split(np.arange(len(i)), workers)
     with ThreadPoolExecutor(workers) as pool:
         agreements = list(pool.map(lambda share: agreement(files.gray[i[share]], files.gray[j[share]]), shares))
-    return Pairs(i, j, *distances, np.concatenate(agreements))
+    return Pairs(i, j, phash, dhash, parts, pixels, copy, mirrored, np.concatenate(agreements))
 
 
 @dataclass(frozen=True)
@@ -345,7 +345,7 @@ def judged(subjects: dict[str, str], pairs: Pairs) -> dict[str, Any]:
     true = truth(subject, pairs)
     proposed = np.minimum(pairs.phash, pairs.dhash) <= PROPOSE
     by_parts = proposed | (pairs.parts <= PART)
-    agreed = pairs.agreement >= ACCEPT
+    agreed = pairs.agreement >= ENOUGH
     tiers = {"pixels": pairs.pixels, "copy": pairs.copy, "variant": by_parts & agreed, "mirrored": pairs.mirrored}
     tiers["all"] = np.any(list(tiers.values()), axis=0)
     recall = {
@@ -409,9 +409,10 @@ def swept(pairs: Pairs, true: Truth) -> Iterator[dict[str, Any]]:
 def markdown(result: dict[str, Any]) -> str:
     pairs = result["pairs of scenes"]
     lines = [
-        f"{result['originals']} originals, {result['files']:,} files, {pairs['files']:,} pairs of files of other scenes.",
-        f"copy: PDQ <= {COPY}, quality >= {QUALITY}. proposed: pHash or dHash <= {PROPOSE}; by parts: or a part <= {PART}.",
-        f"agreed: agreement >= {ACCEPT}, proposed or not. variant: by parts and agreed. mirrored: PDQ, turned, <= {COPY}.",
+        f"{result['originals']} originals, {result['files']:,} files, {pairs['files']:,} pairs of other scenes.",
+        f"copy: PDQ <= {COPY}, quality >= {QUALITY}. mirrored: PDQ, turned, <= {COPY}. proposed: pHash or dHash <=",
+        f"{PROPOSE}. by parts: or pHash of a part <= {PART}. agreed: agreement >= {ENOUGH}, proposed or not.",
+        "variant: by parts, and agreed.",
         "",
         *table(
             ["recall", *COLUMNS], [[name, *(share[at] for at in COLUMNS)] for name, share in result["recall"].items()]
