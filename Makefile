@@ -41,9 +41,11 @@ $(BIN)/pip:
 $(VENV)/.demo: pyproject.toml infra/constraints.txt | $(BIN)/pip
 	@echo "installing what the demo needs (a few minutes the first time) …"
 	@$(PIP) torch==2.13.0 -e '.[demo]'
+	@$(BIN)/python -m imageyard.ray_jobs.warm
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml infra/constraints.txt | $(BIN)/pip
 	@echo "installing what the tests need (a few minutes the first time) …"
 	@$(PIP) torch==2.13.0 -e '.[dev]'
+	@$(BIN)/python -m imageyard.ray_jobs.warm
 	@touch $@ $(VENV)/.demo

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imageyard.ray_jobs.hamming import pairs_within
-from imageyard.ray_jobs.search.pairs import Found, Task, TaskResult, collapsed, columns_of, find_pairs, run_task
+from imageyard.ray_jobs.search.pairs import Found, collapsed, find_pairs
 from imageyard.ray_jobs.search.scheme import scheme_for
+from imageyard.ray_jobs.search.tasks import Task, TaskResult, columns_of, run_task
 
 Pair = tuple[int, int, int]
 

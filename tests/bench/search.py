@@ -153,8 +153,8 @@ def incremental(n: int, new: int) -> dict[str, Any]:
 
 def plan(n: int, rate: float, dollars: float) -> dict[str, Any]:
     """What `n` codes take on a cluster, on paper: from comparisons a second and core, and dollars a core hour."""
-    from imageyard.ray_jobs.search.pairs import tasks_of
     from imageyard.ray_jobs.search.scheme import scheme_for
+    from imageyard.ray_jobs.search.tasks import tasks_of
 
     said = {}
     for mode in ("exact", "lsh"):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 from imageyard.manifests.store import Store
 from imageyard.ray_jobs.extractors.base import Extractor
-from imageyard.ray_jobs.search.pairs import Task, TaskResult, in_threads
+from imageyard.ray_jobs.search.tasks import Task, TaskResult, in_threads
 from imageyard.ray_jobs.work import Shard, Tally
 from imageyard.ray_jobs.worker import Place, Worker
 

@@ -17,7 +17,7 @@ from imageyard.manifests.store import Store
 from imageyard.ray_jobs.engine import Done
 from imageyard.ray_jobs.extractors.base import Extractor
 from imageyard.ray_jobs.fanout_search import search_on_ray
-from imageyard.ray_jobs.search.pairs import Task, TaskResult, in_threads
+from imageyard.ray_jobs.search.tasks import Task, TaskResult, in_threads
 from imageyard.ray_jobs.work import Shard, Tally
 from imageyard.ray_jobs.worker import Place, Worker, quarantine
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from imageyard.manifests.errors import JobError, NotFoundError
 from imageyard.manifests.store import Store
-from imageyard.ray_jobs.search.pairs import Task, TaskResult, columns_of, run_task
+from imageyard.ray_jobs.search.tasks import Task, TaskResult, columns_of, run_task
 
 if TYPE_CHECKING:
     import numpy as np

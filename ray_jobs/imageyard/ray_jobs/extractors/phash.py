@@ -11,14 +11,13 @@ if TYPE_CHECKING:
 
 SIDE = 32
 LOW = 8
-PARTS = tuple((x, y, share, share) for share in (0.9, 0.8) for x, y in ((0.5, 0.5), (0, 0), (1, 0), (0, 1), (1, 1))) + (
-    (0, 0, 0.9, 1),
-    (1, 0, 0.9, 1),
-    (0, 0, 1, 0.9),
-    (0, 1, 1, 0.9),
+PARTS = (
+    *((x, y, share, share) for share in (0.9, 0.8) for x, y in ((0.5, 0.5), (0, 0), (1, 0), (0, 1), (1, 1))),
+    *((x, y, 0.9, 1) for x, y in ((0, 0), (1, 0))),
+    *((x, y, 1, 0.9) for x, y in ((0, 0), (0, 1))),
 )
-"""Parts of a picture that people crop to, or frame: how much of what is cut off is on the left and at the top, and
-the shares of width and height that are left."""
+"""Parts of a picture that people crop to, or frame, in shares: how much of what is cut off lies at the left, and at the
+top; how much of the width and of the height is left."""
 RESOLUTION = 1e-6
 """Of what parts are made of: finer differences depend on the processor."""
 
@@ -41,8 +40,11 @@ def phash(gray: np.ndarray) -> np.ndarray:
 def phash_parts(gray: np.ndarray) -> np.ndarray:
     """pHashes of PARTS of `gray`, uint8 of shape (n, 32, 32), as uint64 of shape (n, len(PARTS)).
 
-    A crop's own hash is near that of one part of its original; one part of a framed picture has a hash near that of
-    the original. Bits are those of `phash` of the part enlarged to 32 x 32, but for a few. 50 µs a picture.
+    A crop's own hash is near that of one part of its original, and one part of a framed picture has a hash near that
+    of the original. Of crops, frames, captions and small turns that PDQ misses, pHashes of whole pictures at most 10
+    bits apart propose 41 in 100, and with them those of a part and a whole at most 8 apart 94, for hardly more that is
+    wrong (tests/bench/transformations.py). Bits are those of `phash` of the part enlarged to 32 x 32, but for a few.
+    50 µs a picture.
     """
     import numpy as np
 

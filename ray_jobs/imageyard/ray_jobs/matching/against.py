@@ -17,7 +17,7 @@ from imageyard.ray_jobs.search.pairs import find_pairs
 
 if TYPE_CHECKING:
     from imageyard.manifests.store import Store
-    from imageyard.ray_jobs.search.pairs import Run
+    from imageyard.ray_jobs.search.tasks import Run
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
-    from imageyard.ray_jobs.search.pairs import Run
+    from imageyard.ray_jobs.search.tasks import Run
 
 Facts = Callable[[str, Sequence[str], Sequence[str]], "pa.Table"]
 """(extractor, keys, columns) to a table of facts aligned with the keys, null where there is none."""
