@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -13,7 +12,7 @@ from imageyard.manifests.dataset import Dataset
 from imageyard.manifests.errors import ImageyardError, JobError
 from imageyard.manifests.sample import CONTENT, Sample
 from imageyard.manifests.store import Store
-from imageyard.manifests.version import ROLES, Role, Version
+from imageyard.manifests.version import ROLES, Version
 from imageyard.ray_jobs import closing, facts, ingest_facts, job
 from imageyard.ray_jobs import drop as drop_folder
 from imageyard.ray_jobs.compare import Compared, compared
@@ -24,16 +23,12 @@ from imageyard.ray_jobs.late_captions import late_captions, with_captions
 from imageyard.ray_jobs.origin import caption_name, ledger
 from imageyard.ray_jobs.plan import plan_known, plan_new, shard_size
 from imageyard.ray_jobs.recipe import Recipe
+from imageyard.ray_jobs.recording import counts_of, lines_of
 from imageyard.ray_jobs.state import (
     CAPTION,
-    CUSTOM,
-    REJECTION,
-    SPLIT,
-    TAGS,
     Stamp,
     State,
     World,
-    labelled,
     undecided,
 )
 from imageyard.ray_jobs.steps.ingest import Ingest
@@ -158,7 +153,7 @@ class _Run:
         certificates = {step.kind: dict(said) for step in self._recipe.steps if (said := step.certify(state, world))}
         consumed = self._consumed(parent, events, state) | {caption.source for caption in late}
         watcher.phase("committing")
-        draft = self._dataset.draft(self._lines(state, world), consumed=consumed)
+        draft = self._dataset.draft(lines_of(state, world), consumed=consumed)
         roles = {role: entry.lines for role, entry in draft.manifests.items()}
         return Version(
             number=parent.number + 1 if parent else 1,
@@ -170,7 +165,7 @@ class _Run:
             fingerprint=self._fingerprint,
             recipe=self._recipe.plain(),
             extractors={name: extractor.identity() for name, extractor in self._extractors.items()},
-            counts={**roles, **_counts(state, events, known)},
+            counts={**roles, **counts_of(state, events, known)},
             manifests=dict(draft.manifests),
             consumed=draft.consumed,
             certificates=certificates,
@@ -324,17 +319,6 @@ class _Run:
                     self._wait(event["caption_key"], why)
         return consumed
 
-    def _lines(self, state: State, world: World) -> Iterator[tuple[Role, Sample]]:
-        """Every sample with its role, in order of key."""
-        for sample, rejection in zip(state.samples, state.rejections, strict=True):
-            if rejection is not None:
-                metadata = world.stamp.metadata(CUSTOM, rejection.step)
-                yield "rejected", labelled(sample, REJECTION, rejection.value(), metadata)
-            else:
-                split = sample.value(SPLIT)
-                yield split if split in ROLES else "unsplit", sample.without(REJECTION)
-            sample.forget()
-
     def _finish(self, version: Version, state: Literal["committed", "nothing"]) -> Outcome:
         """What follows a commit, done again if it was interrupted."""
         watcher = self._around.watcher
@@ -350,16 +334,3 @@ def _steps(version: Version | None) -> tuple[Mapping[str, Any], ...]:
     """The steps of the recipe that made a version."""
     steps: Any = version.recipe.get("steps", ()) if version else ()
     return tuple(steps)
-
-
-def _counts(state: State, events: Sequence[Mapping[str, Any]], known: Set[str]) -> dict[str, int]:
-    """What the version record says of the job: of the drop folder, then of the whole version."""
-    contents = {event["content"] or event["key"] for event in events}
-    checks = Counter(rejection.check for rejection in state.rejections if rejection is not None)
-    return {
-        "found": len(events),
-        "new": sum(key not in known for key in state.keys),
-        "exact-copies": len(events) - len(contents),
-        "tags": sum(len(state.samples[row].value(TAGS) or ()) for row in state.standing),
-        **{f"rejected-{check}": count for check, count in sorted(checks.items())},
-    }

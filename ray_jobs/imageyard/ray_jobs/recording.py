@@ -1,0 +1,36 @@
+"""What of the final state is recorded: a line for every sample, by role, and the counts of the version."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence, Set
+from typing import Any
+
+from imageyard.manifests.sample import Sample
+from imageyard.manifests.version import ROLES, Role
+from imageyard.ray_jobs.state import CUSTOM, REJECTION, SPLIT, TAGS, State, World, labelled
+
+
+def lines_of(state: State, world: World) -> Iterator[tuple[Role, Sample]]:
+    """Every sample with its role, in order of key."""
+    for sample, rejection in zip(state.samples, state.rejections, strict=True):
+        if rejection is not None:
+            metadata = world.stamp.metadata(CUSTOM, rejection.step)
+            yield "rejected", labelled(sample, REJECTION, rejection.value(), metadata)
+        else:
+            split = sample.value(SPLIT)
+            yield split if split in ROLES else "unsplit", sample.without(REJECTION)
+        sample.forget()
+
+
+def counts_of(state: State, events: Sequence[Mapping[str, Any]], known: Set[str]) -> dict[str, int]:
+    """What the version record says of the job: of the drop folder, then of the whole version."""
+    contents = {event["content"] or event["key"] for event in events}
+    checks = Counter(rejection.check for rejection in state.rejections if rejection is not None)
+    return {
+        "found": len(events),
+        "new": sum(key not in known for key in state.keys),
+        "exact-copies": len(events) - len(contents),
+        "tags": sum(len(state.samples[row].value(TAGS) or ()) for row in state.standing),
+        **{f"rejected-{check}": count for check, count in sorted(checks.items())},
+    }
