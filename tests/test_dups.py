@@ -146,7 +146,7 @@ def test_every_tier_is_told_in_its_own_unit(dataset: Dataset) -> None:
     crop = next(member for member in group_of(dataset, "crop.jpg").members if member.dropped)
     assert crop.dropped is not None
     assert crop.dropped.apart.tier == "variant"
-    assert re.fullmatch(r"agreement 0\.9\d+ \(0\.9 or more\)", crop.dropped.apart.words)
+    assert re.fullmatch(r"agreement 0\.9\d+ \(0\.95 or more\)", crop.dropped.apart.words)
     (pair,) = group_of(dataset, "mirrored.jpg").alike
     assert pair.apart.tier == "mirrored"
     assert re.fullmatch(rf"\d+ of {WITHIN} bits", pair.apart.words)

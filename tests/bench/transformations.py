@@ -281,7 +281,7 @@ def apart(some: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 
 def compared(files: Files, workers: int) -> Pairs:
-    """All pairs but those of two files changed from one original; for `mirrored`, all pairs with an original."""
+    """All pairs but those of two files changed from one original; for `mirrored`, those that begin with an original."""
     step = 1 + len(CHANGES)
     count = len(files.phash)
     number = np.arange(count)
@@ -390,7 +390,11 @@ def swept(pairs: Pairs, true: Truth) -> Iterator[dict[str, Any]]:
         for by, near in (("pHash", pairs.phash), ("dHash", pairs.dhash), ("either", nearest))
         for within in PROPOSALS
     ]
-    tried += [("parts too", within, (nearest <= PROPOSE) | (pairs.parts <= within)) for within in PART_PROPOSALS]
+    tried += [
+        (f"{by} {PROPOSE}, parts", within, (near <= PROPOSE) | (pairs.parts <= within))
+        for by, near in (("pHash", pairs.phash), ("either", nearest))
+        for within in PART_PROPOSALS
+    ]
     for by, within, proposed in tried:
         yield {
             "by": by,

@@ -16,6 +16,11 @@ def compiled(function: F) -> F:
     return cast(F, njit(nogil=True, cache=True)(function))
 
 
+def compiled_in_any_order(function: F) -> F:
+    """The same, where sums may be taken in any order: of whole numbers, which come to the same."""
+    return cast(F, njit(nogil=True, cache=True, fastmath={"reassoc"})(function))
+
+
 def _popcount(typing: Any, word: Any) -> Any:
     def made(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.ctpop(arguments[0])

@@ -30,10 +30,10 @@ class Variants(Matcher):
     tier: ClassVar[str] = "variant"
     version: ClassVar[int] = 1
     source: ClassVar[str] = Hashes.name
-    columns: ClassVar[tuple[str, ...]] = ("pdq", "phash", "dhash", "gray", "pdq_quality")
+    columns: ClassVar[tuple[str, ...]] = ("pdq", "phash", "gray", "pdq_quality")
 
     whole: int = Field(ge=0, le=16)
-    """Bits of 64 up to which the pHashes, or the dHashes, of two pictures propose them."""
+    """Bits of 64 up to which the pHashes of two pictures propose them."""
     part: int = Field(ge=-1, le=16)
     """Bits of 64 up to which the pHash of a picture and of a part of the other propose them; -1 proposes none."""
     agree: float = Field(ge=0, le=1)
@@ -42,12 +42,12 @@ class Variants(Matcher):
     mode: Mode = "auto"
 
     def codes(self, facts: pa.Table) -> pa.Array:
-        """PDQ, pHash, dHash and the pHashes of parts side by side: pictures that are equal in all are one."""
+        """PDQ, pHash and the pHashes of parts side by side: pictures that are equal in all are one."""
         import numpy as np
 
         from imageyard.ray_jobs.extractors.phash import phash_parts
 
-        plain = pdq_codes(facts, ["pdq", "phash", "dhash"], self.min_quality)
+        plain = pdq_codes(facts, ["pdq", "phash"], self.min_quality)
         known = np.asarray(plain.is_valid(), dtype=bool)
         gray = rows_of(facts.column("gray").combine_chunks().filter(plain.is_valid()))
         if not len(gray):
@@ -61,15 +61,13 @@ class Variants(Matcher):
 
         n, proposed = len(codes), [np.zeros(0, np.int64)]
         certificates: list[Certificate] = []
-        for at in (PDQ_BYTES, PDQ_BYTES + 8):
-            small = np.ascontiguousarray(codes[:, at : at + 8]).view(np.uint64)
-            found = find_pairs(small, self.whole, fresh=fresh, mode=self.mode, run=look.run)
-            first, second, _ = members(found, fresh)
-            proposed.append(first * n + second)
-            certificates.append(found.certificate)
+        whole = np.ascontiguousarray(codes[:, PDQ_BYTES : PDQ_BYTES + 8]).view(np.uint64)
+        found = find_pairs(whole, self.whole, fresh=fresh, mode=self.mode, run=look.run)
+        first, second, _ = members(found, fresh)
+        proposed.append(first * n + second)
+        certificates.append(found.certificate)
         if self.part >= 0:
-            whole = np.ascontiguousarray(codes[:, PDQ_BYTES : PDQ_BYTES + 8]).view(np.uint64)
-            parts = np.ascontiguousarray(codes[:, PDQ_BYTES + 16 :]).view(np.uint64)
+            parts = np.ascontiguousarray(codes[:, PDQ_BYTES + 8 :]).view(np.uint64)
             for old, new, swapped in ((whole, parts[fresh:], False), (parts[:fresh], whole[fresh:], True)):
                 both = np.concatenate([old.reshape(-1, 1), new.reshape(-1, 1)])
                 found = find_pairs(both, self.part, fresh=old.size, across=True, mode=self.mode, run=look.run)
