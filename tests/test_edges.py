@@ -72,13 +72,15 @@ def test_the_leader_is_the_greedy_one(graph: tuple[Edges, Pairs], data: st.DataO
     kinds = data.draw(st.lists(st.integers(-1, 1), min_size=edges.rows, max_size=edges.rows))
     banned = data.draw(st.sets(st.sampled_from(sorted(pairs)))) if pairs and apart else set()
     kept: list[int] = []
+    kind = list(kinds)  # a kept row without one is of the kind of the first that is dropped for it
     expected = {}
     for row in order:
         for other in kept:
             pair = (min(row, other), max(row, other))
-            differ = -1 not in (kinds[row], kinds[other]) and kinds[row] != kinds[other]
+            differ = -1 not in (kind[row], kind[other]) and kind[row] != kind[other]
             if pair in pairs and pair not in banned and not differ:
                 expected[row] = (other, *pairs[pair][0])
+                kind[other] = kind[row] if kind[other] < 0 else kind[other]
                 break
         else:
             kept.append(row)

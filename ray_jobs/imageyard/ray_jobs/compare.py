@@ -64,9 +64,10 @@ def compared(
     for matcher in matchers:
         identity = matcher.identity(extractors)
         index = updated(store, matcher, identity, runs.get(identity, ()), keys, look)
-        if index.runs != runs.get(identity, ()):
-            certificates = [certificate.model_dump(mode="json") for certificate in index.certificates]
-            say("compared", tier=index.tier, images=len(index.keys), pairs=len(index.first), searches=certificates)
+        if index.added is not None:
+            searches = [certificate.model_dump(mode="json") for certificate in index.added.certificates]
+            new = {"images": len(index.added.keys), "pairs": len(index.added.first)}
+            say("compared", tier=index.tier, images=len(index.keys), added=new, searches=searches)
         indexes[index.tier] = index
         if index.runs:
             runs[identity] = index.runs

@@ -140,8 +140,9 @@ class Edges:
         """Quality-ordered greedy leader: for every row of `order` that is dropped, the kept row that stands for it.
 
         `order` is int64: the rows that take part, best first. A row is kept unless a kept one is alike. Rows whose
-        `kinds`, int64 of shape (rows,), differ are never copies unless one is -1, nor are the pairs `apart`. Of
-        several witnesses the best stands. So every dropped row has a kept witness, and no two kept are alike.
+        `kinds`, int64 of shape (rows,), differ are never copies unless one is -1, nor are the pairs `apart`; a kept row
+        of kind -1 is of the kind of the first that is dropped for it. Of several witnesses the best stands. So every
+        dropped row has a kept witness, and no two kept are alike.
         """
         import numpy as np
 

@@ -16,6 +16,8 @@ from imageyard.ray_jobs.search.tasks import Task, TaskResult, columns_of, run_ta
 if TYPE_CHECKING:
     import numpy as np
 
+VERSION = 1
+"""Of what a task finds; raised when it would find anything else."""
 RETRIES = 5
 """Times that a task is run again when the process or the node that ran it dies."""
 
@@ -53,7 +55,7 @@ def search_on_ray(store: Store, tasks: Sequence[Task], codes: np.ndarray) -> Ite
 
 def _key(codes: str, task: Task) -> str:
     """Where a task writes: named by the codes and all that the task is."""
-    return f"index/parts/{codes}/{hashlib.sha256(repr(task).encode()).hexdigest()[:32]}.parquet"
+    return f"index/parts/{codes}/{hashlib.sha256(repr((VERSION, task)).encode()).hexdigest()[:32]}.parquet"
 
 
 def _work(url: str, key: str, task: Task, columns: np.ndarray) -> None:

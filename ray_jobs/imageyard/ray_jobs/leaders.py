@@ -34,6 +34,7 @@ def _walk(
     Kept rows hang on their nodes as linked lists: `head` of a node, `following` of a row in a layer.
     """
     rows, layers = node.shape
+    kinds = kinds.copy()
     witness, layer_of, apart = np.full(rows, -1, np.int64), np.zeros(rows, np.int64), np.zeros(rows, np.float64)
     rank, head = np.full(rows, rows, np.int64), np.full(len(start), -1, np.int64)
     following = np.full((rows, layers), -1, np.int64)
@@ -61,6 +62,8 @@ def _walk(
                             best, best_layer, best_distance = other, layer, away
                     other = following[other, layer]
         if best >= 0:
+            if kinds[best] < 0:
+                kinds[best] = kinds[row]
             witness[row], layer_of[row], apart[row] = best, best_layer, best_distance
             continue
         for layer in range(layers):

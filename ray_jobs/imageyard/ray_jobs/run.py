@@ -26,6 +26,7 @@ from imageyard.ray_jobs.recipe import Recipe
 from imageyard.ray_jobs.recording import counts_of, lines_of
 from imageyard.ray_jobs.state import (
     CAPTION,
+    Rejection,
     Stamp,
     State,
     World,
@@ -276,7 +277,11 @@ class _Run:
         return self._ingest.take_in(state, events, world) if self._ingest else state
 
     def _decided(self, state: State, world: World) -> State:
-        """The state after all steps; a copy whose witness did not stand is no copy, and is decided on again."""
+        """The state after all steps; a copy whose witness did not stand is no copy, and is decided on again.
+
+        Then as if what fell otherwise had never been there; as that only grows, this ends.
+        """
+        steps = {step.kind for step in self._recipe.steps}
         for step in self._recipe.steps:
             state = step.claim(state, world)
         samples = state.samples
@@ -284,12 +289,9 @@ class _Run:
             for step in self._recipe.steps:
                 state = step.decide(state, world)
             standing = {state.keys[row] for row in state.standing}
-            rejections = [
-                None if said is not None and said.evidence.get("kept", None) not in (None, *standing) else said
-                for said in state.rejections
-            ]
-            if rejections == list(state.rejections):
+            if all(said is None or said.evidence.get("kept") in (None, *standing) for said in state.rejections):
                 return state
+            rejections = [None if _again(said, steps, standing) else said for said in state.rejections]
             state = replace(state, samples=samples, rejections=rejections)
 
     def _wait(self, key: str, why: str) -> None:
@@ -328,6 +330,12 @@ class _Run:
         if self._job is not None:
             self._job.say(state, version=version.number, work=asdict(self._tally), counts=version.counts)
         return Outcome(state, version, version.job, self._tally, self._waiting, self._store.address(report))
+
+
+def _again(said: Rejection | None, steps: Set[str], standing: Set[str]) -> bool:
+    """Whether a rejection for a kept image is open again: one of these `steps`, or one whose witness fell."""
+    witness = said.evidence.get("kept") if said is not None else None
+    return said is not None and witness is not None and (said.step in steps or witness not in standing)
 
 
 def _steps(version: Version | None) -> tuple[Mapping[str, Any], ...]:

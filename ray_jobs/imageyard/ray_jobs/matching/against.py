@@ -60,7 +60,7 @@ def overlap(
             "dataset's; run a recipe with a dedup step there, with this release, and then this one again"
         )
     found: dict[str, Overlap] = {}
-    same = pc.index_in(index.keys, value_set=pa.array(keys, pa.string()))
+    same = pc.index_in(index.keys, value_set=pa.array(keys, pa.large_string()))
     for place, at in enumerate(same.to_pylist()):
         if at is not None:
             key = index.keys[place].as_py()

@@ -82,7 +82,11 @@ class Mirrored(Matcher):
         return pdq_codes(facts, ["pdq", "turned"], self.min_quality)
 
     def relate(self, codes: np.ndarray, keys: Keys, fresh: int, look: Look) -> Related:
-        """Each turn of the new ones against all as they are; the inverse of a turn is a turn, so nothing is missed."""
+        """Each turn of the new ones against all as they are, and each turn of the old ones against the new.
+
+        A turn of one is within a few bits as far from the other as the inverse turn of the other from it: the smaller
+        distance counts, whichever came first.
+        """
         import numpy as np
 
         upright = np.ascontiguousarray(codes[:, :PDQ_BYTES])
@@ -94,6 +98,12 @@ class Mirrored(Matcher):
             certificates.append(found.certificate)
             one, other, distance = members(found, len(upright), across=True)
             parts.append((one, other - len(upright) + fresh, distance))
+            if fresh:
+                turned = codes[:fresh, turn * PDQ_BYTES : (turn + 1) * PDQ_BYTES]
+                both = np.concatenate([turned, upright[fresh:]]).view(np.uint64)
+                found = find_pairs(both, self.within, fresh=fresh, across=True, mode=self.mode, run=look.run)
+                certificates.append(found.certificate)
+                parts.append(members(found, fresh, across=True))
         a, b, d = (np.concatenate([part[at] for part in parts]) for at in range(3))
         low, high = np.minimum(a, b), np.maximum(a, b)
         order = np.lexsort((d, high, low))

@@ -15,7 +15,7 @@ from imageyard.ray_jobs.edges import Layer
 from imageyard.ray_jobs.facts import KEY
 from imageyard.ray_jobs.matching.base import Look, Matcher
 from imageyard.ray_jobs.matching.binaries import rows_of
-from imageyard.ray_jobs.search.certificate import Certificate
+from imageyard.ray_jobs.search.certificate import Certificate, combined
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,6 +50,8 @@ class Index(Run):
     tier: str
     runs: tuple[str, ...]
     """Digests of the runs it is made of, the eldest first: what a version names."""
+    added: Run | None = None
+    """What was compared just now, if anything was."""
 
     def layer(self, keys: Sequence[str]) -> Layer:
         """The pairs over rows that have these keys."""
@@ -57,7 +59,7 @@ class Index(Run):
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        place = pc.fill_null(pc.index_in(pa.array(keys, pa.string()), value_set=self.keys), -1)
+        place = pc.fill_null(pc.index_in(pa.array(keys, pa.large_string()), value_set=self.keys), -1)
         place = np.asarray(place, dtype=np.int64)
         node = np.append(self.node, -1)[place]
         return Layer(self.tier, node, self.first, self.second, self.distance)
@@ -74,7 +76,7 @@ def updated(
     import pyarrow.compute as pc
 
     index = opened(store, matcher.tier, identity, runs)
-    asked = pa.array(sorted(keys), pa.string())
+    asked = pa.array(sorted(keys), pa.large_string())
     missing = asked.filter(pc.invert(pc.is_in(asked, value_set=index.keys)))
     measured = look.facts(matcher.source, missing.to_pylist(), [KEY, *matcher.columns]) if len(missing) else None
     measured = measured.filter(measured.column(KEY).is_valid()) if measured is not None else None
@@ -85,10 +87,10 @@ def updated(
         except NotFoundError:
             run = _compared(matcher, index, measured, look)
             _write(store, identity, digest, run)
-        index = _appended(index, digest, run)
+        index = replace(_appended(index, digest, run), added=run)
     if len(index.runs) >= MOST_RUNS:
         digest = _digest(identity, (), index.keys)
-        index = replace(index, runs=(digest,))
+        index = replace(index, runs=(digest,), certificates=combined(index.certificates))
         _write(store, identity, digest, index)
     return index
 
@@ -99,7 +101,9 @@ def opened(store: Store, tier: str, identity: str, runs: Sequence[str]) -> Index
     import pyarrow as pa
 
     none = np.zeros(0, np.int64)
-    index = Index(pa.array([], pa.string()), pa.array([], pa.binary(1)), none, none, none, np.zeros(0), (), tier, ())
+    index = Index(
+        pa.array([], pa.large_string()), pa.array([], pa.binary(1)), none, none, none, np.zeros(0), (), tier, ()
+    )
     for digest in runs:
         try:
             index = _appended(index, digest, _read(store, identity, digest))
@@ -119,7 +123,7 @@ def _compared(matcher: Matcher, index: Index, measured: pa.Table, look: Look) ->
     old, new, names = len(index.keys), matcher.codes(measured), measured.column(KEY).combine_chunks()
     kind = new.type if new.null_count < len(new) else index.codes.type
     codes = pa.concat_arrays([_typed(index.codes, kind), _typed(new, kind)])
-    keys = pa.concat_arrays([index.keys, names.cast(pa.string())])
+    keys = pa.concat_arrays([index.keys, names.cast(pa.large_string())])
     value = np.asarray(codes.dictionary_encode().indices.fill_null(-1), dtype=np.int64)  # numbered as they first come
     known = np.flatnonzero(value >= 0)
     _, at = np.unique(value[known], return_index=True)

@@ -10,7 +10,7 @@ from imageyard.ray_jobs.extractors.hashes import Hashes
 from imageyard.ray_jobs.extractors.phash import SIDE
 from imageyard.ray_jobs.matching.base import Keys, Look, Matcher, Related
 from imageyard.ray_jobs.matching.binaries import binaries, rows_of
-from imageyard.ray_jobs.matching.copies import COPY_BITS, PDQ_BYTES, pdq_codes
+from imageyard.ray_jobs.matching.copies import PDQ_BYTES, pdq_codes
 from imageyard.ray_jobs.matching.members import members
 from imageyard.ray_jobs.search.certificate import Certificate
 from imageyard.ray_jobs.search.pairs import find_pairs
@@ -56,7 +56,7 @@ class Variants(Matcher):
         return binaries(np.concatenate([rows_of(plain.drop_null()), parts], axis=1), known)
 
     def relate(self, codes: np.ndarray, keys: Keys, fresh: int, look: Look) -> Related:
-        """Pairs that a hash proposes, that are no copies already, and whose pictures agree."""
+        """Pairs that a hash proposes and whose pictures agree; copies too, whatever a recipe takes for one."""
         import numpy as np
 
         n, proposed = len(codes), [np.zeros(0, np.int64)]
@@ -80,9 +80,6 @@ class Variants(Matcher):
                 certificates.append(found.certificate)
         pairs = np.unique(np.concatenate(proposed))
         first, second = pairs // n, pairs % n
-        pdq = np.ascontiguousarray(codes[:, :PDQ_BYTES]).view(np.uint64)
-        apart = np.bitwise_count(pdq[first] ^ pdq[second]).sum(axis=1)
-        first, second = first[apart > COPY_BITS], second[apart > COPY_BITS]
         agreed = self._agreement(first, second, keys, look)
         kept = agreed >= self.agree
         distance = np.round(1 - agreed[kept].astype(np.float64), 4)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pydantic import BaseModel, ConfigDict
 
 
@@ -36,3 +38,19 @@ class Certificate(BaseModel):
     def measured_recall(self) -> float | None:
         """The share of the sampled pairs that the search found; None if the sample has no pair."""
         return self.sampled_found / self.sampled_pairs if self.sampled_pairs else None
+
+
+def combined(certificates: Sequence[Certificate]) -> tuple[Certificate, ...]:
+    """One certificate for all searches of a kind: counts added up, sizes those of the largest."""
+    kinds: dict[tuple[object, ...], Certificate] = {}
+    for one in certificates:
+        kind = (one.mode, one.bits, one.distance, one.tables, one.exact_to)
+        old = kinds.get(kind)
+        kinds[kind] = one if old is None else one.model_copy(update=_added(old, one))
+    return tuple(kinds.values())
+
+
+def _added(one: Certificate, other: Certificate) -> dict[str, int]:
+    largest = {name: max(getattr(one, name), getattr(other, name)) for name in ("codes", "distinct")}
+    counts = ("fresh", "comparisons", "hot_buckets", "sampled", "sampled_pairs", "sampled_found")
+    return largest | {name: getattr(one, name) + getattr(other, name) for name in counts}

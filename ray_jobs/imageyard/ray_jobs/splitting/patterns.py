@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Sequence
 
 LONGEST = 200
 """Characters of a pattern."""
-REPEATS = 8
-"""Open-ended repeats in one expression; each more makes the worst case a name's length slower."""
+CHOICES = 6
+"""Repeats, options and alternatives in one expression; each more may make the worst case a name's length slower."""
 NAME = 256
 """Characters of a name that an expression sees."""
 PATIENCE = 0.05
@@ -44,7 +44,8 @@ def expression(text: str) -> re.Pattern[str]:
 
 
 def _refuse_endless(text: str) -> None:
-    holds, closed, repeats = [False], False, 0  # whether each open group, and the one just closed, holds such a thing
+    holds, closed, choices = [False], False, 0  # whether each open group, and the one just closed, holds such a thing
+    before = ""
     for piece in _PIECE.findall(text):
         if piece == "(":
             holds.append(False)
@@ -60,17 +61,20 @@ def _refuse_endless(text: str) -> None:
                 )
             open_ended = piece in ("*", "+") or "," in piece
             holds[-1] |= open_ended
-            repeats += open_ended
+            choices += open_ended
         else:
+            modifies = piece == "?" and (before in ("*", "+", "(") or before.startswith("{"))  # +?, (?:
+            choices += piece == "|" or (piece == "?" and not modifies)
             holds[-1] |= piece == "|"
             closed = closed and piece == "?"
-    if repeats > REPEATS:
-        raise ValueError(f"`{text}` has {repeats} open-ended repeats; at most {REPEATS} are allowed")
+        before = piece
+    if choices > CHOICES:
+        raise ValueError(f"`{text}` has {choices} repeats, options and alternatives; at most {CHOICES} are allowed")
 
 
 def _refuse_slow(compiled: re.Pattern[str]) -> None:
     for length in (16, 32, 64, 128, NAME):
-        for character in PROBES:
+        for character in sorted({*PROBES, *compiled.pattern}):
             begun = time.thread_time()
             compiled.search(character * (length - 1) + "\0")
             if time.thread_time() - begun > PATIENCE:

@@ -186,7 +186,7 @@ class Dedup(Step):
         return Edges(len(state.keys), tuple(layers))
 
     def _leaders(self, state: State, world: World, edges: Edges) -> dict[int, tuple[Leader, str]]:
-        """For every row to drop, its witness and the criterion that put that one before it."""
+        """For every row to drop, the best first, its witness and the criterion that put that one before it."""
         import numpy as np
 
         component = edges.components()
@@ -201,8 +201,9 @@ class Dedup(Step):
         order = np.array(sorted(rank, key=rank.__getitem__), np.int64)
         leaders = edges.leaders(order, self.kinds(state, order.tolist()), named.apart)
         return {
-            row: (leader, because(rank[leader.witness], rank[row], self.rank))
-            for row, leader in sorted(leaders.items())
+            row: (leaders[row], because(rank[leaders[row].witness], rank[row], self.rank))
+            for row in order.tolist()
+            if row in leaders
         }
 
     def _duplicate(self, state: State, leader: Leader, why: str) -> Rejection:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from imageyard.manifests.errors import JobError
@@ -37,7 +38,7 @@ def certificate(step: Dedup, state: State, world: World) -> dict[str, Json]:
         "witnessed": len(dropped),
         "by_check": dict(sorted(checks.items())),
         "groups": len({group for row, group in enumerate(state.groups) if group != row}),
-        "largest_group": max(Counter(state.groups[row] for row in state.standing).values(), default=0),
+        "largest_group": max(Counter(state.groups).values(), default=0),
         "label_conflicts": len(conflicts),
         "label_conflicts_named": conflicts[:SHOWN],
         "search": {tier: _search(index) for tier, index in world.indexes.items()},
@@ -99,7 +100,7 @@ def _codes(index: Index, keys: list[str]) -> np.ndarray:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    places = pc.index_in(pa.array(keys, pa.string()), value_set=index.keys)
+    places = pc.index_in(pa.array(keys, pa.large_string()), value_set=index.keys)
     return rows_of(index.codes.take(places)).view(np.uint64)
 
 
@@ -107,14 +108,26 @@ def _refuse_kept_twice(step: Dedup, state: State) -> None:
     """No two kept images are alike by a tier that drops, unless people put them into different classes or keep both."""
     apart = {(min(pair), max(pair)) for pair in overrides.named(step, state).apart}
     standing = state.standing
+    stands_for = _classes(state)
     for layer in state.edges.of_tiers(step.dropping).layers:
         for one, other, distance in flags.standing_pairs(layer, standing, len(state.keys)):
-            classes = {class_of(state.samples[one]), class_of(state.samples[other])} - {""}
-            if (one, other) not in apart and len(classes) < 2:
+            differ = stands_for(one) and stands_for(other) and stands_for(one) != stands_for(other)
+            if (one, other) not in apart and not differ:
                 raise JobError(
                     f"{_called(state, one)} and {_called(state, other)} are both kept, {distance:g} apart by "
                     f"{layer.tier}; this is a bug: report it"
                 )
+
+
+def _classes(state: State) -> Callable[[int], str]:
+    """The class of a row that is kept: its own, or else the one of those that were dropped for it."""
+    rows = {key: row for row, key in enumerate(state.keys)}
+    of_copies: dict[int, str] = {}
+    for row, said in enumerate(state.rejections):
+        witness = rows.get(str(said.evidence.get("kept"))) if said is not None else None
+        if witness is not None and class_of(state.samples[row]):
+            of_copies[witness] = class_of(state.samples[row])
+    return lambda row: class_of(state.samples[row]) or of_copies.get(row, "")
 
 
 def label_conflicts(state: State) -> list[Json]:

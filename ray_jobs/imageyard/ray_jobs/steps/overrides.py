@@ -60,7 +60,7 @@ def named(step: Dedup, state: State) -> Named:
 def parsed_version(url: str) -> tuple[str, int]:
     """Dataset and number of `s3://bucket/eval@12`. Raises ValueError."""
     dataset, _, number = url.rpartition("@")
-    if not dataset or "://" not in dataset or not number.isdigit() or int(number) < 1:
+    if not dataset or "://" not in dataset or not re.fullmatch("[0-9]{1,18}", number) or int(number) < 1:
         raise ValueError(f"{url!r} names no version of a dataset; write it as s3://bucket/datasets/eval@12")
     return dataset, int(number)
 
