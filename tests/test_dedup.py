@@ -18,6 +18,7 @@ from PIL import Image
 from imageyard.manifests import Dataset, Sample, Store
 from imageyard.manifests.errors import JobError, RecipeError
 from imageyard.ray_jobs import facts
+from imageyard.ray_jobs.canonical import decode
 from imageyard.ray_jobs.extractors.base import Extractor
 from imageyard.ray_jobs.extractors.hashes import Hashes
 from imageyard.ray_jobs.extractors.probe import Probe
@@ -400,3 +401,67 @@ def test_likenesses_are_said_and_never_dropped(dataset: Dataset, models: Path) -
 def crop_of(name: str) -> bytes:
     image = Image.open(io.BytesIO(bundled(name))).convert("RGB")
     return encoded(image.crop((30, 20, image.width - 30, image.height - 20)), quality=80)
+
+
+def test_a_recipe_without_the_step_leaves_what_was_taken_over_and_lines_do_not_change(
+    dataset: Dataset, models: Path
+) -> None:
+    drop(dataset, {"one.jpg": photo(1), "two.jpg": recompressed(photo(1), 60), "two.txt": b"a blue hill"})
+    full = recipe(dataset, *STEPS, {"dedup": {"rank": ["quality"]}}, {"split": {}})
+    first = by_name(dataset, go(dataset, full, models).version)["one.jpg"][1]
+    assert first.value("caption") == "a blue hill"
+    drop(dataset, {"three.jpg": photo(3)})
+    second = by_name(dataset, go(dataset, full, models).version)["one.jpg"][1]
+    assert second.line == first.line
+    drop(dataset, {"four.jpg": photo(4)})
+    third = by_name(dataset, go(dataset, recipe(dataset, *STEPS), models).version)
+    assert third["one.jpg"][1].value("caption") == "a blue hill"
+    assert third["two.jpg"][0] == "rejected"
+    drop(dataset, {"one.txt": b"my own words"})
+    fourth = go(dataset, recipe(dataset, *STEPS), models)
+    assert by_name(dataset, fourth.version)["one.jpg"][1].value("caption") == "my own words"
+    assert fourth.waiting == ()
+
+
+def test_copies_of_two_classes_are_never_both_dropped_for_one_without(dataset: Dataset, models: Path) -> None:
+    drop(
+        dataset,
+        {
+            "eval/a.png": photo(1, kind="PNG"),
+            "normal/b.jpg": recompressed(photo(1)),
+            "anomaly/c.jpg": recompressed(photo(1), 75),
+        },
+    )
+    outcome = go(dataset, recipe(dataset, *STEPS, {"dedup": {}}), models)
+    found = by_name(dataset, outcome.version)
+    kept = {name for name, (role, _) in found.items() if role != "rejected"}
+    assert len(kept) == 2
+    classes = {(found[name][1].metadata("anomaly-label") or {})["class-name"] for name in kept}
+    assert classes == {"normal", "anomaly"}
+
+
+@pytest.mark.parametrize("order", [("o.jpg", "m.jpg"), ("m.jpg", "o.jpg"), ()])
+def test_a_mirrored_pair_is_as_far_apart_whichever_came_first(
+    dataset: Dataset, models: Path, order: tuple[str, ...]
+) -> None:
+    mirror = encoded(scene(3).transpose(Image.Transpose.FLIP_LEFT_RIGHT), quality=90)
+    files = {"o.jpg": photo(3), "m.jpg": mirror}
+    done = recipe(dataset, *STEPS, {"dedup": {"variant": "off"}})
+    for names in [[name] for name in order] or [list(files)]:
+        drop(dataset, {name: files[name] for name in names})
+        outcome = go(dataset, done, models)
+    one, other = (HASHES.measure(decode(data)) for data in files.values())
+    turned = [np.frombuffer(row["turned"], np.uint8).reshape(7, 32) for row in (one, other)]
+    upright = [np.frombuffer(row["pdq"], np.uint8) for row in (one, other)]
+    nearest = min(int(np.bitwise_count(turned[at] ^ upright[1 - at]).sum(axis=1).min()) for at in (0, 1))
+    assert by_name(dataset, outcome.version)["o.jpg"][1].value("alike")[0]["distance"] == nearest
+
+
+def test_a_tighter_threshold_for_copies_leaves_the_pair_a_variant(dataset: Dataset, models: Path) -> None:
+    drop(dataset, {"a.jpg": photo(1), "b.jpg": recompressed(photo(1), 10)})
+    go(dataset, recipe(dataset, *STEPS, {"dedup": {"agreement": 0.8}}), models)
+    steps = {"dedup": {"within": 0, "agreement": 0.8}}, {"split": {"test": 0.5}}
+    outcome = go(dataset, recipe(dataset, *STEPS, *steps), models)
+    found = by_name(dataset, outcome.version)
+    assert found["a.jpg"][1].value("alike")[0]["tier"] == "variant"
+    assert found["a.jpg"][0] == found["b.jpg"][0]

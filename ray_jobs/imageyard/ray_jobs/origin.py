@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from imageyard.manifests.sample import Json, Sample
 from imageyard.ray_jobs.state import CAPTION, CUSTOM, ORIGIN, Stamp, labelled
+from imageyard.ray_jobs.steps.merging import unmerged
 
 DROP = "drop/"
 STEP = "ingest"
@@ -25,6 +26,8 @@ def captioned(sample: Sample, text: str, source: tuple[str, str], stamp: Stamp) 
     """
     key, etag = source
     name = key.removeprefix(DROP)
+    if text:
+        sample = unmerged(sample, (CAPTION,))  # its own words come before those of a copy
     if not text or caption_name(sample) not in (None, name):
         return sample
     said: dict[str, Json] = {"human-annotated": "yes", ORIGIN: {"name": name, "etag": etag}}

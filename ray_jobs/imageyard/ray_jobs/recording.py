@@ -11,15 +11,16 @@ from imageyard.manifests.version import ROLES, Role
 from imageyard.ray_jobs.state import CUSTOM, REJECTION, SPLIT, TAGS, State, World, labelled
 
 
-def lines_of(state: State, world: World) -> Iterator[tuple[Role, Sample]]:
-    """Every sample with its role, in order of key."""
+def lines_of(state: State, world: World, before: Mapping[str, Sample]) -> Iterator[tuple[Role, Sample]]:
+    """Every sample with its role, in order of key; one that says what it said `before` is that one, byte for byte."""
     for sample, rejection in zip(state.samples, state.rejections, strict=True):
         if rejection is not None:
             metadata = world.stamp.metadata(CUSTOM, rejection.step)
             yield "rejected", labelled(sample, REJECTION, rejection.value(), metadata)
         else:
             split = sample.value(SPLIT)
-            yield split if split in ROLES else "unsplit", sample.without(REJECTION)
+            kept, old = sample.without(REJECTION), before.get(sample.key)
+            yield split if split in ROLES else "unsplit", old if old and old.data == kept.data else kept
         sample.forget()
 
 

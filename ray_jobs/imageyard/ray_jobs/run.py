@@ -32,6 +32,7 @@ from imageyard.ray_jobs.state import (
     World,
     undecided,
 )
+from imageyard.ray_jobs.steps.dedup import Dedup
 from imageyard.ray_jobs.steps.ingest import Ingest
 from imageyard.ray_jobs.steps.merging import unmerged
 from imageyard.ray_jobs.watcher import Unwatched, Watcher
@@ -127,12 +128,14 @@ class _Run:
         drop = self._look(parent)
         self._drop, self._waiting = drop, drop.waiting if drop else ()
         new = drop.new if drop else ()
-        late, waiting = late_captions(self._store, drop.captions if drop else (), lambda: self._parent_samples(parent))
+        late, waiting = late_captions(
+            self._store, drop.captions if drop else (), lambda: map(unmerged, self._parent_samples(parent))
+        )
         self._waiting += waiting
         if not new and not late and (parent is None or parent.fingerprint == self._fingerprint):
             return None
         running = self._started(parent, drop)
-        samples = list(self._parent_samples(parent))
+        samples, before = self._taken_back(list(self._parent_samples(parent)))
         known = {sample.key for sample in samples}
         self._measure(samples, new, running)
         events = self._events(new)
@@ -154,7 +157,7 @@ class _Run:
         certificates = {step.kind: dict(said) for step in self._recipe.steps if (said := step.certify(state, world))}
         consumed = self._consumed(parent, events, state) | {caption.source for caption in late}
         watcher.phase("committing")
-        draft = self._dataset.draft(lines_of(state, world), consumed=consumed)
+        draft = self._dataset.draft(lines_of(state, world, before), consumed=consumed)
         roles = {role: entry.lines for role, entry in draft.manifests.items()}
         return Version(
             number=parent.number + 1 if parent else 1,
@@ -215,7 +218,15 @@ class _Run:
     def _parent_samples(self, parent: Version | None) -> Iterator[Sample]:
         for role in ROLES if parent else ():
             assert parent is not None  # noqa: S101  # for the type checker
-            yield from map(unmerged, self._dataset.read(parent, role))
+            yield from self._dataset.read(parent, role)
+
+    def _taken_back(self, samples: Sequence[Sample]) -> tuple[list[Sample], dict[str, Sample]]:
+        """The samples without what they took over from copies, if that is decided on again; and those as they were."""
+        if not any(isinstance(step, Dedup) for step in self._recipe.steps):
+            return list(samples), {}
+        alone = [unmerged(sample) for sample in samples]
+        before = {one.key: one for one, other in zip(samples, alone, strict=True) if one is not other}
+        return alone, before
 
     def _measure(self, samples: Sequence[Sample], new: Sequence[Item], running: job.Job) -> None:
         """Have everything measured that is missing: new drop objects, then known images that lack facts."""

@@ -33,11 +33,11 @@ def merged(sample: Sample, copies: Sequence[Sample], policy: Collection[str]) ->
     return sample
 
 
-def unmerged(sample: Sample) -> Sample:
-    """`sample` as it was before any merging: a decision that is taken anew."""
+def unmerged(sample: Sample, names: Collection[str] | None = None) -> Sample:
+    """`sample` as it was before any merging, a decision that is taken anew; of these attributes, or of all."""
     if MERGED.encode() not in sample.line:
         return sample
-    for name in sample.label_names:
+    for name in sample.label_names if names is None else names:
         metadata = sample.metadata(name) or {}
         if MERGED not in metadata:
             continue
