@@ -1,5 +1,6 @@
 """The search for pairs of codes: complete where it says so, the same however it is run, honest about the rest."""
 
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
@@ -42,6 +43,17 @@ def oracle(codes: np.ndarray, distance: int, *, fresh: int = 0, across: bool = F
         for a, b, d in zip(*(part.tolist() for part in pairs_within(codes, distance)), strict=True)
         if a in kept and b in kept and b >= fresh and (a < fresh or not across)
     }
+
+
+@given(st.integers(0, 2**32), st.sampled_from([1, 4]), st.integers(0, 60))
+@settings(deadline=None, max_examples=40)
+def test_comparing_all_finds_the_pairs_that_counting_bits_finds(seed: int, words: int, within: int) -> None:
+    codes = flock(seed, 24, words, 12)
+    numbers = [int.from_bytes(code.tobytes()) for code in codes]
+    pairs = itertools.combinations(range(len(codes)), 2)
+    apart = [(i, j, (numbers[i] ^ numbers[j]).bit_count()) for i, j in pairs]
+    found = zip(*(part.tolist() for part in pairs_within(codes, within)), strict=True)
+    assert list(found) == [pair for pair in apart if pair[2] <= within]
 
 
 @given(st.integers(0, 2**32), st.sampled_from([1, 2, 4]), st.integers(0, 40), st.sampled_from([1 << 34, 6, 60]))

@@ -1,7 +1,6 @@
 """Decisions over facts: the rules that hold whatever the facts say."""
 
 import hashlib
-import itertools
 from pathlib import Path
 
 import numpy as np
@@ -13,45 +12,11 @@ from imageyard.manifests import Store
 from imageyard.ray_jobs import facts
 from imageyard.ray_jobs.extractors.probe import Probe
 from imageyard.ray_jobs.extractors.thumbnail import Thumbnail
-from imageyard.ray_jobs.hamming import pairs_within
 from imageyard.ray_jobs.tag_text import KAOMOJI, Blacklist, normal, spaced
 
 
 def key(number: int) -> str:
     return hashlib.sha256(str(number).encode()).hexdigest()
-
-
-codes_st = st.lists(st.tuples(st.integers(0, 3), st.sets(st.integers(0, 255), max_size=24)), min_size=1, max_size=24)
-
-
-def codes_of(drawn: list[tuple[int, set[int]]]) -> np.ndarray:
-    """256-bit codes, each some bits away from one of four centres: chains and clumps."""
-    centres = np.random.default_rng(5).integers(0, 2, (4, 256), dtype=np.uint8)
-    rows = []
-    for centre, flips in drawn:
-        bits = centres[centre].copy()
-        bits[list(flips)] ^= 1
-        rows.append(np.packbits(bits))
-    return np.array(rows, dtype=np.uint8)
-
-
-def distance(one: np.ndarray, other: np.ndarray) -> int:
-    return int(np.unpackbits(one ^ other).sum())
-
-
-@given(codes_st, st.integers(0, 60))
-def test_pairs_within_a_distance_are_those_that_comparing_all_finds(
-    drawn: list[tuple[int, set[int]]], within: int
-) -> None:
-    codes = codes_of(drawn)
-    words = np.frombuffer(codes.tobytes(), dtype=">u8").astype(np.uint64).reshape(-1, 4)
-    expected = [
-        (i, j, distance(codes[i], codes[j]))
-        for i, j in itertools.combinations(range(len(codes)), 2)
-        if distance(codes[i], codes[j]) <= within
-    ]
-    first, second, apart = pairs_within(words, within)
-    assert list(zip(first.tolist(), second.tolist(), apart.tolist(), strict=True)) == expected
 
 
 @pytest.mark.parametrize(
