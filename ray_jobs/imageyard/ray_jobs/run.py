@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from imageyard.manifests.dataset import Dataset
 from imageyard.manifests.errors import ImageyardError, JobError
-from imageyard.manifests.sample import CONTENT, Sample
+from imageyard.manifests.sample import CONTENT, Json, Sample
 from imageyard.manifests.store import Store
 from imageyard.manifests.version import ROLES, Version
 from imageyard.ray_jobs import closing, facts, ingest_facts, job
@@ -300,7 +300,7 @@ class _Run:
             for step in self._recipe.steps:
                 state = step.decide(state, world)
             standing = {state.keys[row] for row in state.standing}
-            if all(said is None or said.evidence.get("kept") in (None, *standing) for said in state.rejections):
+            if all(witness is None or witness in standing for witness in map(_witness, state.rejections)):
                 return state
             rejections = [None if _again(said, steps, standing) else said for said in state.rejections]
             state = replace(state, samples=samples, rejections=rejections)
@@ -345,8 +345,13 @@ class _Run:
 
 def _again(said: Rejection | None, steps: Set[str], standing: Set[str]) -> bool:
     """Whether a rejection for a kept image is open again: one of these `steps`, or one whose witness fell."""
-    witness = said.evidence.get("kept") if said is not None else None
+    witness = _witness(said)
     return said is not None and witness is not None and (said.step in steps or witness not in standing)
+
+
+def _witness(said: Rejection | None) -> Json:
+    """The key of the image that is kept in place of a rejected one, if it was rejected for one."""
+    return said.evidence.get("kept") if said is not None else None
 
 
 def _steps(version: Version | None) -> tuple[Mapping[str, Any], ...]:
