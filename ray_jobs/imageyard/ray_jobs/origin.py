@@ -48,6 +48,16 @@ def names_of(sample: Sample) -> list[str]:
     return [str(origin["name"]) for origin in _origins(sample)]
 
 
+def called(sample: Sample) -> str:
+    """What people know an image by: the name it was first dropped under, else its URL."""
+    return next(iter(names_of(sample)), sample.source_ref)
+
+
+def called_briefly(sample: Sample) -> str:
+    """The same, else the beginning of its key, where a URL would be too long."""
+    return next(iter(names_of(sample)), sample.key[:12])
+
+
 def ledger(sample: Sample) -> Iterator[tuple[str, str]]:
     """The drop-folder objects, as (key, ETag), that a sample was made from: its images and its caption."""
     origins = _origins(sample)

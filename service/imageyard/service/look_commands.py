@@ -14,7 +14,7 @@ from imageyard.manifests.errors import StoreError, VersionError
 from imageyard.manifests.sample import Sample
 from imageyard.manifests.version import ROLES, Role, Version
 from imageyard.ray_jobs import facts
-from imageyard.ray_jobs.origin import names_of
+from imageyard.ray_jobs.origin import called, names_of
 from imageyard.ray_jobs.state import REJECTION
 from imageyard.ray_jobs.summary import tags_of
 from imageyard.service.console import pairs, say, say_json, table
@@ -52,7 +52,7 @@ def show_version(url: str, number: int | None, *, role: str | None, limit: int, 
         if as_json:
             say_json([dict(sample.data) for sample in samples])
             return
-        rows = [(_name(s), ", ".join(tag for tag, _ in tags_of(s)[:8]), s.value("caption")) for s in samples]
+        rows = [(called(s), ", ".join(tag for tag, _ in tags_of(s)[:8]), s.value("caption")) for s in samples]
         table(f"{role} of version {version.number}", ("image", "tags", "caption"), rows)
         return
     if as_json:
@@ -73,9 +73,9 @@ def show_image(url: str, image: str, number: int | None, *, as_json: bool) -> No
     role, sample = find_sample(dataset, version, image)
     known = {name: _fact(dataset, identity, sample.key) for name, identity in version.extractors.items()}
     if as_json:
-        say_json({"image": _name(sample), "role": role, "facts": known, "sample": dict(sample.data)})
+        say_json({"image": called(sample), "role": role, "facts": known, "sample": dict(sample.data)})
         return
-    said = {"image": _name(sample), "role": role, "source-ref": sample.source_ref, "sha256": sample.key}
+    said = {"image": called(sample), "role": role, "source-ref": sample.source_ref, "sha256": sample.key}
     pairs(f"version {version.number}", {**said, "names": ", ".join(names_of(sample))})
     rejection = sample.value(REJECTION)
     if isinstance(rejection, dict):
@@ -103,7 +103,7 @@ def show_diff(url: str, older: int, newer: int, *, limit: int, as_json: bool) ->
             shown.append(change)
     if as_json:
         changes = [
-            {"image": _name(c.sample), "sha256": c.key, "kind": c.kind, "before": c.before, "after": c.after}
+            {"image": called(c.sample), "sha256": c.key, "kind": c.kind, "before": c.before, "after": c.after}
             | {"members": {name: {"before": old, "after": new} for name, (old, new) in c.members.items()}}
             for c in shown
         ]
@@ -112,7 +112,7 @@ def show_diff(url: str, older: int, newer: int, *, limit: int, as_json: bool) ->
     if not counts:
         say(f"versions {older} and {newer} say the same")
         return
-    rows = [(_name(c.sample), c.kind, c.before, c.after, _told(c.members)) for c in shown]
+    rows = [(called(c.sample), c.kind, c.before, c.after, _told(c.members)) for c in shown]
     table(f"version {older} to {newer}", ("image", "what", "before", "after", "members"), rows)
     say(", ".join(f"{count:,} {kind}" for kind, count in sorted(counts.items())))
 
@@ -178,7 +178,7 @@ def find_sample(dataset: Dataset, version: Version, image: str) -> tuple[Role, S
             f"{dataset.url}: no image {image!r} in version {version.number}; `imageyard show` lists them"
         )
     if len(found) > 1:
-        names = ", ".join(f"{_name(sample)} ({sample.key[:12]})" for _, sample in found[:5])
+        names = ", ".join(f"{called(sample)} ({sample.key[:12]})" for _, sample in found[:5])
         raise VersionError(
             f"{dataset.url}: {image!r} may be any of {len(found)} images: {names}; name one by its sha256"
         )
@@ -199,8 +199,3 @@ def _readable(name: str, value: Any) -> Any:
     if isinstance(value, int) and name.endswith("hash"):
         return f"{value:016x}"
     return float(f"{value:.6g}") if isinstance(value, float) else value
-
-
-def _name(sample: Sample) -> str:
-    names = names_of(sample)
-    return names[0] if names else sample.source_ref

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from imageyard.manifests.errors import JobError
-from imageyard.manifests.sample import Json, Sample
+from imageyard.manifests.sample import Json
 from imageyard.ray_jobs.edges import Crossing
-from imageyard.ray_jobs.origin import names_of
+from imageyard.ray_jobs.origin import called
 from imageyard.ray_jobs.splitting.group_by import rule
 from imageyard.ray_jobs.splitting.sides import NONE, SIDES, side_of
 from imageyard.ray_jobs.state import SPLIT, State
@@ -59,11 +59,6 @@ def _leak(state: State, side: np.ndarray, crossing: Crossing) -> str:
         "committed. Let `split` be the last step, give both images one split if a person or `given` placed them, or "
         f"leave {crossing.tier} out of its `audit`"
     )
-
-
-def called(sample: Sample) -> str:
-    """What people know the image by: the name it was first dropped under, else its URL."""
-    return next(iter(names_of(sample)), sample.source_ref)
 
 
 def groups_told(state: State, rules: Sequence[str]) -> dict[str, Json]:

@@ -21,7 +21,7 @@ from imageyard.ray_jobs.matching.base import Matcher
 from imageyard.ray_jobs.matching.copies import COPY_BITS, Copies, EqualPixels, Mirrored
 from imageyard.ray_jobs.matching.semantic import Likenesses
 from imageyard.ray_jobs.matching.variants import Variants
-from imageyard.ray_jobs.origin import names_of
+from imageyard.ray_jobs.origin import called_briefly
 from imageyard.ray_jobs.search.scheme import Mode
 from imageyard.ray_jobs.state import Rejection, State, World, class_of, unmeasured
 from imageyard.ray_jobs.steps import dedup_audit, flags, overrides
@@ -207,9 +207,8 @@ class Dedup(Step):
         }
 
     def _duplicate(self, state: State, leader: Leader, why: str) -> Rejection:
-        names = names_of(state.samples[leader.witness])
-        called = names[0] if names else state.keys[leader.witness][:12]
-        apart = UNITS[leader.tier].format(other=called, distance=leader.distance, agree=1 - leader.distance)
+        other = called_briefly(state.samples[leader.witness])
+        apart = UNITS[leader.tier].format(other=other, distance=leader.distance, agree=1 - leader.distance)
         integral = leader.tier in ("copy", "mirrored", "pixels")
         return Rejection(
             self.kind,

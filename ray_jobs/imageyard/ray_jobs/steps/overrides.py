@@ -11,7 +11,7 @@ from imageyard.manifests.dataset import Dataset
 from imageyard.manifests.errors import JobError
 from imageyard.manifests.sample import CONTENT
 from imageyard.manifests.version import ROLES
-from imageyard.ray_jobs.origin import names_of
+from imageyard.ray_jobs.origin import called_briefly, names_of
 from imageyard.ray_jobs.state import Rejection, State, World
 
 if TYPE_CHECKING:
@@ -101,11 +101,7 @@ def foreign(url: str) -> tuple[Dataset, Sequence[tuple[str, str]]]:
     address, number = parsed_version(url)
     dataset = Dataset.open(address)
     version = dataset.version(number)
-    images = []
-    for role in ROLES:
-        if role != "rejected":
-            for sample in dataset.read(version, role):
-                if sample.value(CONTENT):
-                    names = names_of(sample)
-                    images.append((sample.key, names[0] if names else sample.key[:12]))
+    roles = (role for role in ROLES if role != "rejected")
+    samples = (sample for role in roles for sample in dataset.read(version, role))
+    images = [(sample.key, called_briefly(sample)) for sample in samples if sample.value(CONTENT)]
     return dataset, images

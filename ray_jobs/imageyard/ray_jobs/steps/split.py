@@ -10,8 +10,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 
 from imageyard.manifests.errors import JobError
 from imageyard.manifests.sample import Json
-from imageyard.ray_jobs.origin import names_of
-from imageyard.ray_jobs.splitting.audit import called, groups_told, leaks
+from imageyard.ray_jobs.origin import called, names_of
+from imageyard.ray_jobs.splitting.audit import groups_told, leaks
 from imageyard.ray_jobs.splitting.census import counted
 from imageyard.ray_jobs.splitting.columns import Columns, read
 from imageyard.ray_jobs.splitting.folds import folds_of
