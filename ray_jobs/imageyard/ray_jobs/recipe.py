@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError
 
 from imageyard.manifests.errors import RecipeError
-from imageyard.ray_jobs.extractors.base import Extractor
+from imageyard.ray_jobs.extractors.base import Extractor, ModelExtractor
 from imageyard.ray_jobs.steps.base import Step
 from imageyard.ray_jobs.steps.dedup import Dedup
 from imageyard.ray_jobs.steps.ingest import Ingest
@@ -37,16 +37,24 @@ class Recipe(BaseModel):
     steps: tuple[SerializeAsAny[Step], ...]
 
     def extractors(self, models: Path) -> dict[str, Extractor]:
-        """What must be measured, by name. Raises RecipeError if two steps want the same thing measured differently."""
+        """What must be measured, by name; a second model of one kind has `#2` after its name.
+
+        Raises RecipeError if two steps want the same thing, that is no model's, measured differently.
+        """
         found: dict[str, Extractor] = {}
+        known: set[str] = set()
         for step in self.steps:
             for extractor in step.extractors(models):
-                other = found.setdefault(extractor.name, extractor)
-                if other.identity() != extractor.identity():
+                if extractor.identity() in known:
+                    continue
+                known.add(extractor.identity())
+                count = sum(other.name == extractor.name for other in found.values()) + 1
+                if count > 1 and not isinstance(extractor, ModelExtractor):
                     raise RecipeError(
                         f"two steps want {extractor.name} measured in different ways; let them agree, or use "
                         "two recipes"
                     )
+                found[extractor.name if count == 1 else f"{extractor.name}#{count}"] = extractor
         return found
 
     def fingerprint(self, extractors: Mapping[str, Extractor]) -> str:
@@ -100,7 +108,7 @@ def parse_recipe(data: object, *, where: str, dataset: str | None = None) -> Rec
     if "validate" in kinds[kinds.index("dedup") :] if "dedup" in kinds else False:
         raise RecipeError(f"{where}: validate stands after dedup, which might have kept what it rejects; put it before")
     for kind in set(kinds):
-        if kinds.count(kind) > 1:
+        if kinds.count(kind) > 1 and not STEPS[kind].repeats:
             raise RecipeError(f"{where}: `{kind}` stands twice; write one step with all its parameters")
     try:
         others = {key: value for key, value in data.items() if key not in ("dataset", "steps") and value is not None}

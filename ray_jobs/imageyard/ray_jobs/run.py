@@ -148,6 +148,7 @@ class _Run:
             found.indexes,
             found.overlaps,
             _steps(parent),
+            self._around.models,
         )
         state = with_captions(self._opened(samples, events, world), late, world)
         state = self._decided(state, world)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imageyard.manifests.sample import CONTENT, Json, Sample
@@ -88,22 +89,28 @@ class World:
     store: Store
     stamp: Stamp
     extractors: Mapping[str, Extractor]
-    """Those of the recipe, by name."""
+    """Those of the recipe, by name; of several models of one kind the second is called `tags#2`."""
     indexes: Mapping[str, Index] = field(default_factory=dict)
     """What has been compared for the recipe's matchers, by their tiers."""
     overlaps: Mapping[str, Sequence[Overlap]] = field(default_factory=dict)
     """By version of another dataset, which images of this one are copies of its."""
     before: Sequence[Mapping[str, Any]] = ()
     """The steps of the recipe that made the parent, as that version tells them."""
+    models: Path = Path()
+    """The folder of model files, by which a step finds its extractors again."""
 
-    def columns(self, extractor: str, keys: Sequence[str], names: Sequence[str]) -> dict[str, list[Any]]:
-        """Facts as lists aligned with `keys`, None where there is none; `error` is always among them."""
+    def columns(self, extractor: str | Extractor, keys: Sequence[str], names: Sequence[str]) -> dict[str, list[Any]]:
+        """Facts as lists aligned with `keys`, None where there is none; `error` is always among them.
+
+        `extractor` is one of the recipe's, or its name there.
+        """
         table = self.table(extractor, keys, names)
         return {name: table.column(name).to_pylist() for name in table.column_names}
 
-    def table(self, extractor: str, keys: Sequence[str], names: Sequence[str]) -> pa.Table:
+    def table(self, extractor: str | Extractor, keys: Sequence[str], names: Sequence[str]) -> pa.Table:
         """The same as an Arrow table."""
-        return facts.read(self.store, self.extractors[extractor].identity(), keys, names)
+        measuring = self.extractors[extractor] if isinstance(extractor, str) else extractor
+        return facts.read(self.store, measuring.identity(), keys, names)
 
 
 def labelled(sample: Sample, name: str, value: Json, metadata: Mapping[str, Json]) -> Sample:

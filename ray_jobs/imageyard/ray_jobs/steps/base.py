@@ -20,6 +20,8 @@ class Step(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     kind: ClassVar[str]
+    repeats: ClassVar[bool] = False
+    """Whether a recipe may have several of it."""
 
     def extractors(self, models: Path) -> tuple[Extractor, ...]:
         """What must have been measured; `models` is the folder of model files. Raises ModelError."""

@@ -43,9 +43,8 @@ class Tag(Step):
         return _located(self.model, models)
 
     def decide(self, state: State, world: World) -> State:
-        tagger = world.extractors[Tagger.name]
-        assert isinstance(tagger, Tagger)  # noqa: S101  # extractors are kept by their names
-        facts = world.columns(Tagger.name, state.keys, ["index", "tag", "category", "score"])
+        tagger = self._tagger(world.models)
+        facts = world.columns(tagger, state.keys, ["index", "tag", "category", "score"])
         banned = Blacklist(self.blacklist)
         limits = self._limits(tagger)
         by = {"model": tagger.model, "extractor": tagger.identity()}
