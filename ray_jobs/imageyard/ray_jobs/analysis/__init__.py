@@ -1,0 +1,1 @@
+"""What tags and captions of a version say in sum: readers of versions and facts, which decide nothing."""
