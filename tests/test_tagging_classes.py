@@ -21,7 +21,7 @@ def test_a_name_that_the_line_has_keeps_its_index_and_another_is_passed_over() -
 
 
 def test_the_index_after_the_last_is_the_first() -> None:
-    taken = {number: "smile" for number in range(MYCHAR, MYCHAR + 3)}
+    taken = dict.fromkeys(range(MYCHAR, MYCHAR + 3), "smile")
     assert class_index("mychar", taken) == MYCHAR + 3
 
 

@@ -12,6 +12,15 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError
 
 from imageyard.manifests.errors import RecipeError
+from imageyard.ray_jobs.edits.affix import Affix
+from imageyard.ray_jobs.edits.compose import Compose
+from imageyard.ray_jobs.edits.remove import Remove
+from imageyard.ray_jobs.edits.replacing import Replace
+from imageyard.ray_jobs.edits.shorten import Shorten
+from imageyard.ray_jobs.edits.sort import Sort
+from imageyard.ray_jobs.edits.standardise import Standardise
+from imageyard.ray_jobs.edits.trigger import Trigger
+from imageyard.ray_jobs.edits.unique import Unique
 from imageyard.ray_jobs.extractors.base import Extractor, ModelExtractor
 from imageyard.ray_jobs.steps.base import Step
 from imageyard.ray_jobs.steps.dedup import Dedup
@@ -20,7 +29,9 @@ from imageyard.ray_jobs.steps.split import Split
 from imageyard.ray_jobs.steps.tag import Tag
 from imageyard.ray_jobs.steps.validate import Validate
 
-STEPS: Mapping[str, type[Step]] = {step.kind: step for step in (Ingest, Validate, Dedup, Tag, Split)}
+EDITS: tuple[type[Step], ...] = (Trigger, Replace, Remove, Sort, Unique, Standardise, Affix, Shorten, Compose)
+_STEPS: tuple[type[Step], ...] = (Ingest, Validate, Dedup, Tag, *EDITS, Split)
+STEPS: Mapping[str, type[Step]] = {step.kind: step for step in _STEPS}
 
 
 class Recipe(BaseModel):
@@ -125,9 +136,10 @@ def _step(entry: object, where: str) -> Step:
     ((kind, parameters),) = entry.items()
     if kind not in STEPS:
         raise RecipeError(f"{where}: there is no step `{kind}`{_meant(str(kind), STEPS)}")
+    step = STEPS[kind]
+    parameters = step.in_full(parameters)
     if parameters is not None and not isinstance(parameters, dict):
         raise RecipeError(f"{where} ({kind}): its parameters must be `name: value` pairs, not {parameters!r}")
-    step = STEPS[kind]
     for name in parameters or {}:
         if name not in step.model_fields:
             raise RecipeError(f"{where} ({kind}): there is no parameter `{name}`{_meant(str(name), step.model_fields)}")

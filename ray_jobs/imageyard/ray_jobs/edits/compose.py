@@ -26,7 +26,8 @@ _FIXED = ("tags", "caption", "class", "folder", "name", "rating")
 class Compose(Edit):
     """Writes the attribute `text` anew from what the others say; it never reads it, so it can be run again.
 
-    A tag that a caption before it in the template says already, as a piece of its own, is not said again.
+    A tag that a caption before it in the template says already, as a piece of its own, is not said again, nor is a
+    trigger word.
     """
 
     kind: ClassVar[str] = "compose"
@@ -40,7 +41,7 @@ class Compose(Edit):
 
     @field_validator("template")
     @classmethod
-    def _understood(cls, value: str) -> str:
+    def _variables_exist(cls, value: str) -> str:
         for name in _VARIABLE.findall(value):
             if name not in _FIXED and not name.startswith((FURTHER, "label.")):
                 there = ", ".join(f"{{{one}}}" for one in (*_FIXED, "caption-…", "label.…"))
@@ -56,7 +57,7 @@ class Compose(Edit):
             triggers = _triggers(sample)
             said: dict[str, Json] = {"template": self.template}
             said |= {TRIGGERS: triggers} if triggers else {}
-            text = self._text(sample)
+            text = self._text(sample, frozenset(map(same_as, triggers)))
             if text:
                 sample = labelled(sample, TEXT, text, world.stamp.metadata(CUSTOM, self.kind, **said))
             else:
@@ -64,7 +65,7 @@ class Compose(Edit):
             samples[row] = sample.forget()
         return replace(state, samples=samples)
 
-    def _text(self, sample: Sample) -> str:
+    def _text(self, sample: Sample, triggers: frozenset[str]) -> str:
         parts = _VARIABLE.split(self.template)  # literal, name, literal, name, …, literal
         text, said, ended = "", set[str](), False
         for at, part in enumerate(parts):
@@ -75,6 +76,8 @@ class Compose(Edit):
             value = self._value(sample, part)
             if part == TAGS:
                 value = joined(tag for tag in pieces_of(value) if same_as(tag) not in said)
+            elif part.startswith(CAPTION) and said & triggers:
+                value = joined(piece for piece in pieces_of(value) if same_as(piece) not in said & triggers)
             said |= {same_as(piece) for piece in pieces_of(value)}
             text = text + value if value else text.rstrip(_MARKS)
             ended = part.startswith(CAPTION) and value[-1:] in _ENDS and is_prose(value)
@@ -102,4 +105,3 @@ def _triggers(sample: Sample) -> list[str]:
         held = (sample.metadata(name) or {}).get(TRIGGERS)
         found |= dict.fromkeys(map(str, held) if isinstance(held, list) else ())
     return list(found)
-

@@ -26,7 +26,7 @@ class Remove(Edit):
 
     @field_validator("tags", "but")
     @classmethod
-    def _understood(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+    def _patterns_hold(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         Blacklist(value)
         return value
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cached_property
 from typing import ClassVar, Literal, Self
@@ -15,6 +15,7 @@ from imageyard.ray_jobs.edits.wording import Piece, Wording
 from imageyard.ray_jobs.tag_text import escaped, spaced, underscored, unescaped
 
 _QUOTES = str.maketrans({"‘": "'", "’": "'", "“": '"', "”": '"', "\u00a0": " ", "，": ","})
+_UNDERSCORES: Mapping[str, Callable[[str], str]] = {"keep": str, "spaces": spaced, "underscores": underscored}
 
 
 class Standardise(Edit):
@@ -56,7 +57,7 @@ class Standardise(Edit):
         name = self._names.get(same_as(text), bare(text))
         if not words.prose:
             name = name.lower() if self.case == "lower" else name
-            name = {"keep": str, "spaces": spaced, "underscores": underscored}[self.underscores](name)
+            name = _UNDERSCORES[self.underscores](name)
             if self.brackets != "keep":
                 name = unescaped(name) if self.brackets == "plain" else escaped(unescaped(name))
         text = with_words(text, name)

@@ -39,7 +39,9 @@ class Trigger(Edit):
     def _pieces(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for word in value:
             if pieces_of(word) != [word]:
-                raise ValueError(f"{word!r} is not one piece; write a word or words without a comma, a list for several")
+                raise ValueError(
+                    f"{word!r} is not one piece; write a word or words without a comma, a list for several"
+                )
         if len({same_as(word) for word in value}) < len(value):
             raise ValueError("a trigger word stands twice; write each once")
         return value

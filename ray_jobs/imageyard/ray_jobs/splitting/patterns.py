@@ -23,8 +23,9 @@ _PIECE = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\{\d*,?\d*\}|.", re.DOTALL)
 
 
 def expression(text: str, *, groups: int = 1) -> re.Pattern[str]:
-    """The regular expression `text`, with no more than so many groups. Raises ValueError: what is wrong, and what to write.
+    """The regular expression `text`, with so many groups at most.
 
+    Raises ValueError: what is wrong, and what to write.
     A repeat or a choice inside something that is itself repeated, such as `(\\w+)*`, can double the time with every
     character of a name: it is refused unseen. What is left is tried on dull names that grow.
     """

@@ -22,6 +22,14 @@ class Step(BaseModel):
     kind: ClassVar[str]
     repeats: ClassVar[bool] = False
     """Whether a recipe may have several of it."""
+    shorthand: ClassVar[str] = ""
+    """The parameter that may be written alone: `- trigger: sks` for `- trigger: {words: sks}`."""
+
+    @classmethod
+    def in_full(cls, parameters: object) -> object:
+        """The parameters as people wrote them, with the name of the one that stands alone."""
+        alone = cls.shorthand and isinstance(parameters, str | int | list)
+        return {cls.shorthand: parameters} if alone else parameters
 
     def extractors(self, models: Path) -> tuple[Extractor, ...]:
         """What must have been measured; `models` is the folder of model files. Raises ModelError."""
