@@ -19,7 +19,7 @@ from imageyard.ray_jobs.steps.merging import unmerged
 from imageyard.ray_jobs.steps.tag import Tag
 
 MAKERS = (Ingest, Tag)
-"""Steps that say what words an image has; a recipe with one of them and with edits says all of its words anew."""
+"""Steps that say what words an image has."""
 
 
 def as_dropped(sample: Sample) -> Sample:
@@ -30,24 +30,27 @@ def as_dropped(sample: Sample) -> Sample:
 def taken_back(recipe: Recipe, samples: Sequence[Sample]) -> tuple[list[Sample], dict[str, Sample]]:
     """The samples without what this recipe decides anew, and by key those that changed by it, as they were.
 
-    What was taken over from copies goes if there is a dedup step. Edits of people's words go if the recipe makes
-    words and has all the kinds of steps that edited them; those of other recipes stay, and so do all if the recipe
-    is of edits alone: it goes on from what there is. A composed text goes if words are made and none is composed.
+    What was taken over from copies goes if there is a dedup step. A recipe that makes words takes back what recipes
+    before it made of people's words, and a text that was composed of them; one of edits alone goes on from there.
     """
-    kinds = {step.kind for step in recipe.steps}
-    makes = any(isinstance(step, MAKERS) for step in recipe.steps)
-    edits = makes and any(isinstance(step, Edit) for step in recipe.steps)
+    makes = makes_words(recipe)
+    edits = any(isinstance(step, Edit) for step in recipe.steps)
     merges = any(isinstance(step, Dedup) for step in recipe.steps)
-    stale = any(isinstance(step, Tag) for step in recipe.steps) and Compose.kind not in kinds
+    stale = makes and not any(isinstance(step, Compose) for step in recipe.steps)
     alone = []
     for sample in samples:
-        one = unedited(sample, kinds) if edits else sample
+        one = unedited(sample) if makes else sample
         one = unmerged(one) if merges else one
         if stale and (one.metadata(TEXT) or {}).get("step") == Compose.kind:
             one = one.without(TEXT)
         alone.append(one)
-    before = {one.key: other for one, other in zip(alone, samples, strict=True) if one is not other or edits}
+    before = {one.key: other for one, other in zip(alone, samples, strict=True) if edits or one is not other}
     return alone, before
+
+
+def makes_words(recipe: Recipe) -> bool:
+    """Whether a recipe says what words its images have, and so all that is made of them."""
+    return any(isinstance(step, MAKERS) for step in recipe.steps)
 
 
 def opened(recipe: Recipe, samples: Sequence[Sample], events: Sequence[Mapping[str, Any]], world: World) -> State:
@@ -75,6 +78,7 @@ def decided(
 
     Then as if what fell otherwise had never been there; as that only grows, this ends.
     """
+    world = replace(world, by_hand=not makes_words(recipe))
     state = with_captions(opened(recipe, samples, events, world), late, world)
     steps = {step.kind for step in recipe.steps}
     for step in recipe.steps:

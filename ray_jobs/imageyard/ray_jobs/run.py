@@ -145,7 +145,7 @@ class _Run:
             self._extractors,
             found.indexes,
             found.overlaps,
-            _steps(parent),
+            steps_of(parent),
             self._around.models,
         )
         state = decided(self._recipe, samples, events, late, world)
@@ -303,7 +303,7 @@ class _Run:
         return Outcome(state, version, version.job, self._tally, self._waiting, self._store.address(report))
 
 
-def _steps(version: Version | None) -> tuple[Mapping[str, Any], ...]:
+def steps_of(version: Version | None) -> tuple[Mapping[str, Any], ...]:
     """The steps of the recipe that made a version."""
     steps: Any = version.recipe.get("steps", ()) if version else ()
     return tuple(steps)

@@ -34,13 +34,17 @@ class Remove(Edit):
     def _lists(self) -> tuple[Blacklist, Blacklist, frozenset[str]]:
         return Blacklist(self.tags), Blacklist(self.but), frozenset(map(normal, self.tags))
 
+    @property
+    def _all(self) -> bool:
+        return any(pattern.strip() == "*" for pattern in self.tags)
+
     def edited(self, words: Wording, about: About) -> Wording:
         """The words without those that are named."""
         gone, stays, named = self._lists
         kept = []
         for piece in words.pieces:
             name = bare(piece.text)
-            out = name in gone and name not in stays and (normal(name) in named or not words.held(piece))
+            out = (self._all or name in gone) and name not in stays and (normal(name) in named or not words.held(piece))
             if not out:
                 kept.append(piece)
         return words.having(kept)
