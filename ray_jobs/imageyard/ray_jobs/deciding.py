@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Any
 
@@ -11,14 +11,17 @@ from imageyard.ray_jobs.edits.base import Edit
 from imageyard.ray_jobs.edits.compose import Compose
 from imageyard.ray_jobs.edits.wording import unedited
 from imageyard.ray_jobs.late_captions import LateCaption, with_captions
+from imageyard.ray_jobs.plan import plan_known
 from imageyard.ray_jobs.recipe import Recipe
 from imageyard.ray_jobs.state import TEXT, Rejection, State, World, undecided
+from imageyard.ray_jobs.steps.caption import Caption
 from imageyard.ray_jobs.steps.dedup import Dedup
 from imageyard.ray_jobs.steps.ingest import Ingest
 from imageyard.ray_jobs.steps.merging import unmerged
 from imageyard.ray_jobs.steps.tag import Tag
+from imageyard.ray_jobs.work import Shard
 
-MAKERS = (Ingest, Tag)
+MAKERS = (Ingest, Tag, Caption)
 """Steps that say what words an image has."""
 
 
@@ -92,6 +95,16 @@ def decided(
             return state
         rejections = [None if _again(said, steps, standing) else said for said in state.rejections]
         state = replace(state, samples=undone, rejections=rejections)
+
+
+def wanted(recipe: Recipe, state: State, world: World, size: Callable[[int], int]) -> list[Shard]:
+    """Shards of what the steps want of their deferred extractors, and is not there; `size` is for so many images."""
+    shards: list[Shard] = []
+    for step in recipe.steps:
+        for extractor, rows in step.wants(state, world).items():
+            samples = [state.samples[row] for row in rows]
+            shards += plan_known(world.store, samples, {extractor.name: extractor}, size(len(samples)))
+    return list(dict.fromkeys(shards))
 
 
 def certified(recipe: Recipe, state: State, world: World) -> dict[str, dict[str, Json]]:

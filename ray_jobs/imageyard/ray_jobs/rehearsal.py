@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from imageyard.manifests.dataset import Dataset
 from imageyard.manifests.diff import differing
@@ -11,7 +11,7 @@ from imageyard.manifests.errors import JobError, VersionError
 from imageyard.manifests.sample import CONTENT, Json, Sample
 from imageyard.manifests.version import ROLES
 from imageyard.ray_jobs.compare import compared
-from imageyard.ray_jobs.deciding import decided, taken_back
+from imageyard.ray_jobs.deciding import decided, taken_back, wanted
 from imageyard.ray_jobs.edits.wording import attributes_of
 from imageyard.ray_jobs.job import stamp
 from imageyard.ray_jobs.origin import called
@@ -19,6 +19,7 @@ from imageyard.ray_jobs.plan import plan_known
 from imageyard.ray_jobs.recipe import Recipe
 from imageyard.ray_jobs.run import Surroundings, steps_of
 from imageyard.ray_jobs.state import REJECTION, TEXT, Rejection, Stamp, State, World
+from imageyard.ray_jobs.work import Shard
 
 WORDS = ("tags", "caption", TEXT)
 
@@ -57,23 +58,29 @@ def rehearse(dataset: Dataset, recipe: Recipe, around: Surroundings) -> Rehearsa
     extractors = recipe.extractors(around.models)
     old = {sample.key: sample for role in ROLES for sample in dataset.read(parent, role)}
     samples, _ = taken_back(recipe, list(old.values()))
-    lacking = plan_known(dataset.store, samples, extractors, len(samples) or 1)
-    if lacking:
-        images = {item.id for shard in lacking for item in shard.items}
-        names = sorted({extractor.name for shard in lacking for extractor in shard.extractors})
-        raise JobError(
-            f"{len(images):,} of {len(samples):,} images have no {' and no '.join(names)} measured yet, and a dry run "
-            "measures nothing; run the recipe without --dry-run: facts are kept, and `imageyard undo` takes back "
-            "what it decides"
-        )
+    at_once = {name: extractor for name, extractor in extractors.items() if not extractor.deferred}
+    _refuse(plan_known(dataset.store, samples, at_once, len(samples) or 1), len(samples))
     keys = sorted(content for sample in samples if (content := sample.value(CONTENT)) is not None)
     found = compared(dataset.store, recipe, extractors, parent, keys, around.engine, lambda kind, **members: None)
     said = Stamp(f"imageyard/{recipe.job_name}", stamp(around.date or around.clock()))
     world = World(
         dataset.store, said, extractors, found.indexes, found.overlaps, steps_of(parent), models=around.models
     )
-    state = decided(recipe, samples, [], [], world)
+    state = decided(recipe, samples, [], [], replace(world, waiting=True))
+    _refuse(wanted(recipe, state, world, lambda images: images or 1), len(samples))
     return Rehearsal(parent.number, len(samples), tuple(_changes(old, state)))
+
+
+def _refuse(lacking: Sequence[Shard], images: int) -> None:
+    """Raises JobError if anything is lacking."""
+    if lacking:
+        without = {item.id for shard in lacking for item in shard.items}
+        names = sorted({extractor.name for shard in lacking for extractor in shard.extractors})
+        raise JobError(
+            f"{len(without):,} of {images:,} images have no {' and no '.join(names)} measured yet, and a dry run "
+            "measures nothing; run the recipe without --dry-run: facts are kept, and `imageyard undo` takes back "
+            "what it decides"
+        )
 
 
 def _changes(old: dict[str, Sample], state: State) -> Iterator[Change]:

@@ -26,6 +26,8 @@ class Extractor(BaseModel):
 
     name: ClassVar[str]
     version: ClassVar[int]
+    deferred: ClassVar[bool] = False
+    """Whether it is so slow that only images are measured which a step wants it for when all else is decided."""
 
     @classmethod
     def columns(cls) -> Sequence[pa.Field]:

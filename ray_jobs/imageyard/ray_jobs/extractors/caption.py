@@ -36,6 +36,7 @@ class Captioner(ModelExtractor):
 
     name: ClassVar[str] = "caption"
     version: ClassVar[int] = 1
+    deferred: ClassVar[bool] = True
 
     model: str
     """The short name."""

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import ClassVar, Literal
 
+from imageyard.ray_jobs.caption_cleaning import INVENTED_TEXT, OPENERS, clean
 from pydantic import Field, field_validator
 
 from imageyard.manifests.sample import Json, Sample
-from imageyard.ray_jobs.caption_cleaning import Cleaning
 from imageyard.ray_jobs.caption_text import is_prose, joined, pieces_of, unique
 from imageyard.ray_jobs.edits.base import Words
 from imageyard.ray_jobs.edits.wording import FURTHER, edited
@@ -43,8 +43,8 @@ class Caption(Asked, Step):
     """Whether `The image shows` and the like go."""
     finish: bool = True
     """Whether a caption that was cut off ends with its last whole sentence."""
-    remove: Words = ()
-    """Expressions whose finds go from the model's words."""
+    remove: Words | None = None
+    """Expressions whose finds go from the model's words; unset, for GIT, writing that it makes up."""
 
     @field_validator("into")
     @classmethod
@@ -62,8 +62,8 @@ class Caption(Asked, Step):
 
     @field_validator("remove")
     @classmethod
-    def _compiles(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for text in value:
+    def _compiles(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        for text in value or ():
             expression(text, groups=9)
         return value
 
@@ -79,38 +79,56 @@ class Caption(Asked, Step):
         said = ((name, getattr(self, name)) for name in sorted(Asked.model_fields))
         return tuple((name, value) for name, value in said if value is not None)
 
+    def wants(self, state: State, world: World) -> Mapping[Extractor, Sequence[int]]:
+        """Images that stand, meet the condition, and have no words of a person that would stay."""
+        return {self.captioner(world.models): list(self._chosen(state))}
+
+    def _chosen(self, state: State) -> Iterator[int]:
+        matches = condition(self.where).matches if self.where is not None else None
+        for row in state.standing:
+            sample = state.samples[row]
+            free = self.existing != "skip" or not _by_person(sample, self.into)
+            if free and (matches is None or matches(sample)):
+                yield row
+            sample.forget()
+
     def decide(self, state: State, world: World) -> State:
         captioner = self.captioner(world.models)
         facts = world.columns(captioner, state.keys, ["text", "finished"])
-        cleaning = Cleaning(
-            openers=self.drop_openers, finish=self.finish, remove=self.remove, family=captioner.settings.family
-        )
-        matches = condition(self.where).matches if self.where is not None else None
         by: dict[str, Json] = {"model": captioner.model, "extractor": captioner.identity()}
         samples, rejections = list(state.samples), list(state.rejections)
-        for row in state.standing:
-            if matches is not None and not matches(samples[row]):
+        for row in self._chosen(state):
+            text = facts["text"][row]
+            if text is None and facts["error"][row] is None and world.waiting:
                 continue
-            rejections[row] = unmeasured(self.kind, facts["error"][row], facts["text"][row])
+            rejections[row] = unmeasured(self.kind, facts["error"][row], text)
             if rejections[row] is None:
-                text = cleaning.of(facts["text"][row], finished=facts["finished"][row])
+                text = self._cleaned(captioner, text, finished=bool(facts["finished"][row]))
                 samples[row] = self._captioned(samples[row], text, world, by).forget()
         return replace(state, samples=samples, rejections=rejections)
+
+    def _cleaned(self, captioner: Captioner, text: str, *, finished: bool) -> str:
+        invented = INVENTED_TEXT if captioner.settings.family == "git" else ()
+        remove = invented if self.remove is None else self.remove
+        openers = OPENERS if self.drop_openers else ()
+        return clean(text, finished=finished or not self.finish, remove=remove, openers=openers)
 
     def _captioned(self, sample: Sample, text: str, world: World, by: Mapping[str, Json]) -> Sample:
         if not text:
             return sample
         words = sample.value(self.into)
-        person = (sample.metadata(self.into) or {}).get("human-annotated") == "yes" and isinstance(words, str) and words
-        if not person:
+        if not _by_person(sample, self.into):
             return labelled(sample, self.into, text, world.stamp.metadata(CUSTOM, self.kind, **by))
-        if self.existing == "skip":
-            return sample
         metadata = {**edited(sample, self.into, self.kind), **by}
         if self.existing == "overwrite":
             metadata["human-annotated"] = "no"
             return sample.with_label(self.into, text, metadata)
         return sample.with_label(self.into, both(str(words), text, once=self.existing == "merge"), metadata)
+
+
+def _by_person(sample: Sample, attribute: str) -> bool:
+    """Whether a person wrote words there."""
+    return (sample.metadata(attribute) or {}).get("human-annotated") == "yes" and bool(sample.value(attribute))
 
 
 def both(words: str, text: str, *, once: bool) -> str:

@@ -45,6 +45,10 @@ class Detect(Step):
         """The extractor. Raises ModelError, or RecipeError for a model without this task."""
         return located(self.model, models, (("task", self.task),))
 
+    def wants(self, state: State, world: World) -> Mapping[Extractor, Sequence[int]]:
+        """All that stand."""
+        return {self.detector(world.models): state.standing}
+
     def decide(self, state: State, world: World) -> State:
         detector = self.detector(world.models)
         facts = world.columns(detector, state.keys, ["labels", "boxes"])
@@ -52,6 +56,8 @@ class Detect(Step):
         by: dict[str, Json] = {"model": detector.model, "extractor": detector.identity(), "scored": "no"}
         samples, rejections = list(state.samples), list(state.rejections)
         for row in state.standing:
+            if facts["boxes"][row] is None and facts["error"][row] is None and world.waiting:
+                continue
             rejections[row] = unmeasured(self.kind, facts["error"][row], facts["boxes"][row])
             if rejections[row] is not None:
                 continue
