@@ -1,4 +1,4 @@
-"""What families of captioners differ in: the tokens that ask, what goes in beside the pixels, and how to read answers."""
+"""What families of captioners differ in: the tokens that ask, what goes in beside pixels, how answers are read."""
 
 from __future__ import annotations
 

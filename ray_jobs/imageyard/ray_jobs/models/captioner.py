@@ -164,7 +164,7 @@ class TorchCaptioner:
         return config
 
     def _rehearse(self) -> None:
-        """Raises ModelError unless a plain grey picture gets two tokens from numbers, and an answer that can be read."""
+        """Raises ModelError unless a plain grey picture gets two tokens from numbers, and an answer that is read."""
         import torch
         from PIL import Image
 
