@@ -8,10 +8,10 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from imageyard.ray_jobs.caption_cleaning import INVENTED_TEXT, OPENERS, clean
 from pydantic import Field, field_validator
 
 from imageyard.manifests.sample import Json, Sample
+from imageyard.ray_jobs.caption_cleaning import INVENTED_TEXT, OPENERS, clean
 from imageyard.ray_jobs.caption_text import is_prose, joined, pieces_of, unique
 from imageyard.ray_jobs.edits.base import Words
 from imageyard.ray_jobs.edits.wording import FURTHER, edited

@@ -33,6 +33,9 @@ class Detect(Step):
     model: str = Field(min_length=1)
     """A name of the table of captioners, a folder, or the URL of one in a bucket."""
     task: Literal["<OD>", "<DENSE_REGION_CAPTION>", "<REGION_PROPOSAL>"] = "<OD>"
+    beams: int | None = Field(default=None, ge=1, le=16)
+    max_new_tokens: int | None = Field(default=None, ge=1, le=4096)
+    """Unset, 1,024: a box takes five and more."""
     into: str = Field(default="objects", pattern=r"^[a-zA-Z0-9](-*[a-zA-Z0-9])*$", max_length=63)
     """The attribute."""
     only: Words = ()
@@ -43,7 +46,8 @@ class Detect(Step):
 
     def detector(self, models: Path) -> Captioner:
         """The extractor. Raises ModelError, or RecipeError for a model without this task."""
-        return located(self.model, models, (("task", self.task),))
+        said = (("beams", self.beams), ("max_new_tokens", self.max_new_tokens), ("task", self.task))
+        return located(self.model, models, tuple((name, value) for name, value in said if value is not None))
 
     def wants(self, state: State, world: World) -> Mapping[Extractor, Sequence[int]]:
         """All that stand."""
