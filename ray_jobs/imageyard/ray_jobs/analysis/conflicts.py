@@ -79,7 +79,7 @@ def conflicts(tags: Set[str], table: tuple[Exclusive, ...] = EXCLUSIVE) -> list[
     for rule in table:
         if rule.solo and not solo:
             continue
-        both = tags.intersection(rule.tags)
+        both = tags & frozenset(rule.tags)
         if len(both) > 1 and tags.isdisjoint(rule.unless):
             found.append((rule.axis, tuple(sorted(both))))
     return found
