@@ -12,7 +12,8 @@ _KIND = rf"(?:[\w-]+ ){{0,3}}?{_PICTURE}"
 _SHOWS = r"(?:shows?|depicts?|features?|displays?|captures?|presents?|portrays?|contains?|showcases?)"
 OPENERS: tuple[str, ...] = (
     rf"(?:the|this) {_KIND} (?:{_SHOWS}|is of|is showing|is depicting)(?! that\b),? ",
-    rf"(?:(?:the|this) {_PICTURE} is|this is|it is|it's|here is) (?:a|an|the) {_KIND} (?:of|showing|depicting|featuring) ",
+    rf"(?:(?:the|this) {_PICTURE} is|this is|it is|it's|here is) (?:a|an|the) {_KIND} "
+    r"(?:of|showing|depicting|featuring) ",
     rf"in (?:the|this) {_PICTURE},? (?:we (?:can )?see|you can see|there (?:is|are)|we have) ",
     rf"in (?:the|this) {_PICTURE}, ",
     rf"(?:a|an|the) {_PICTURE} (?:of|showing|depicting) ",
@@ -89,7 +90,7 @@ def without_artefact(text: str) -> str:
 
     def replaced(found: re.Match[str]) -> str:
         article, letter = found[1] or "", found[2]
-        if article:
+        if article and letter:
             article = article[0] + ("n " if letter.lower() in "aeiou" else " ")
         return article + letter
 

@@ -81,7 +81,7 @@ class TorchCaptioner:
         at_once = batch or (
             (own or FAMILY_DEFAULTS[settings.family]).gpu_batch if gpu else FAMILIES[settings.family].cpu_batch
         )
-        self._halving = Halving(at_once, what=snapshot.name, release=_emptied if gpu else lambda: None)
+        self._halving = Halving(at_once, what=snapshot.name, release=torch_loading.emptied if gpu else lambda: None)
         self.batch = at_once * (AHEAD if gpu and pixels.patches else 1)
         self._config = self._generation(settings.beams, settings.min_new_tokens, settings.max_new_tokens)
         with torch_loading.reading(snapshot):
@@ -178,9 +178,3 @@ class TorchCaptioner:
                 "or were converted wrongly: fetch them again"
             )
         self._row(found.sequences[0].tolist()[self._family.skipped(ids) :])
-
-
-def _emptied() -> None:
-    import torch
-
-    torch.cuda.empty_cache()

@@ -98,6 +98,13 @@ def image_processor(snapshot: Snapshot[Any]) -> Any:
     return found
 
 
+def emptied() -> None:
+    """Give back what torch keeps of the GPU's memory for later."""
+    import torch
+
+    torch.cuda.empty_cache()
+
+
 @contextmanager
 def reading(snapshot: Snapshot[Any]) -> Iterator[None]:
     """What goes wrong with the files of `snapshot` is a ModelError that names them."""
