@@ -356,3 +356,42 @@ def test_edits_by_hand_stay_when_the_recipe_runs_again(dataset: Dataset, models:
     assert captions_of(dataset, again.version)["cat/a.jpg"] == "sks, 1girl, chair"
     without = go(dataset, ingest(dataset), models)
     assert captions_of(dataset, without.version)["cat/a.jpg"] == "1girl, chair"
+
+
+def test_a_text_is_cut_to_tokens_of_clip_from_the_end_or_the_rarest() -> None:
+    text = "mychar_anna, 1girl, solo, red hair, green eyes, white shirt, standing, outdoors"  # 22 tokens
+    assert after(edit(shorten=22), text) == text
+    assert after(edit(shorten=21), text) == text.removesuffix(", outdoors")
+    rare = {"mychar anna": 9, "1girl": 9, "solo": 1, "red hair": 9, "green eyes": 9}
+    step = edit(shorten={"most": 3, "unit": "tags", "drop": "frequency"})
+    words = Wording("caption", tuple(map(Piece, pieces_of(text))), prose=False)
+    about = About("k")
+    about.counts.update(rare)
+    assert text_of([step.edited(words, about)]) == "mychar_anna, 1girl, red hair"
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("class == cat", "ab"),
+        ("folder == dog", "cd"),
+        ('tag "long hair" or tag SOLO', "ab"),
+        ("tag long_*", "a"),
+        ("not has caption", "d"),
+        ("has caption and not class == cat", "c"),
+        ("tags > 2", "ab"),
+        ("words >= 10", "c"),
+        ("tokens > 10 and class != cat", "c"),
+        ('caption "red chair"', "c"),
+        ('caption "red cha"', ""),
+        ("name == */b.jpg or name == c.*", "bc"),
+        ("(class == cat or class == dog) and role == unsplit", "abcd"),
+        ("label.label == cat", "ab"),
+        ("chars == 0", "d"),
+    ],
+)
+def test_a_condition_chooses_samples(dataset: Dataset, models: Path, text: str, names: str) -> None:
+    outcome = go(dataset, ingest(dataset), models)
+    found = by_name(dataset, outcome.version)
+    matches = condition(text).matches
+    assert "".join(sorted(name[4] for name, (_, sample) in found.items() if matches(sample))) == names

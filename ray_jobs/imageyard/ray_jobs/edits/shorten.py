@@ -71,6 +71,6 @@ class Shorten(Edit):
         text = joined(piece.text for piece in pieces)
         if self.unit == "words":
             return len(text.split()) <= self.most
-        from imageyard.ray_jobs.analysis.clip_tokens import count_tokens
+        from imageyard.ray_jobs.analysis.clip_tokens import counted
 
-        return count_tokens(text) <= self.most
+        return counted(text) <= self.most
