@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from imageyard.manifests.dataset import Dataset
 from imageyard.ray_jobs.engine import LocalEngine
 from imageyard.ray_jobs.recipe import load_recipe
 from imageyard.ray_jobs.rehearsal import Change, Rehearsal, rehearse
+from imageyard.ray_jobs.report_text import printable
 from imageyard.ray_jobs.run import Surroundings
 from imageyard.ray_jobs.undoing import undo
 from imageyard.service.console import pairs, say, say_json, table
@@ -23,12 +23,12 @@ def show_dry_run(path: Path, *, dataset: str | None, as_json: bool) -> None:
     settings = read_settings()
     recipe = load_recipe(path, dataset=dataset)
     around = Surroundings(engine=LocalEngine(), models=settings.models, date=settings.date)
-    found = rehearse(Dataset.open(recipe.dataset), recipe, around)
+    found = rehearse(opened(recipe.dataset), recipe, around)
     if as_json:
         say_json(_plain(found, recipe.dataset))
         return
     for change in found.changes:
-        pairs(f"{change.name} ({change.key[:12]})", _told(change))
+        pairs(f"{printable(change.name)} ({change.key[:12]})", _told(change))
     say(_counted(found))
     say("nothing was committed; the drop folder was not looked at")
 
@@ -57,8 +57,8 @@ def _told(change: Change) -> dict[str, object]:
 
 def _text(value: Any) -> str | None:
     if isinstance(value, list):
-        return ", ".join(map(str, value))
-    return None if value is None else str(value)
+        return printable(", ".join(map(str, value)))
+    return None if value is None else printable(str(value))
 
 
 def _counted(found: Rehearsal) -> str:
