@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from imageyard.manifests.sample import Json, Sample
 from imageyard.ray_jobs.caption_text import is_prose, joined, pieces_of, same_as
@@ -42,7 +43,11 @@ class Wording:
 
     def held(self, piece: Piece) -> bool:
         """Whether a piece is a trigger word."""
-        return bool(self.triggers) and same_as(piece.text) in {same_as(word) for word in self.triggers}
+        return bool(self.triggers) and same_as(piece.text) in self._held
+
+    @cached_property
+    def _held(self) -> frozenset[str]:
+        return frozenset(map(same_as, self.triggers))
 
     def having(self, pieces: Sequence[Piece]) -> Wording:
         """The same attribute with other pieces."""
