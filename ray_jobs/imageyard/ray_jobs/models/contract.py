@@ -110,7 +110,7 @@ class TaggerContract(Pictures):
 class TaggerCard(TaggerContract):
     """A tagger.json: a contract, and what is no part of it because it shapes no score."""
 
-    thresholds: Mapping[str, float] = MappingProxyType({})
+    thresholds: Mapping[str, float] = Field(default_factory=dict)
     """The tagger's own, by name of category."""
 
     @field_validator("thresholds")

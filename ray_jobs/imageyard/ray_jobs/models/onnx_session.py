@@ -100,6 +100,11 @@ class OnnxSession:
         self._halving = Halving(at_once, what=files.name, faults=_faults(), sign=_short_of_memory)
         self.batch = at_once * lanes
 
+    @property
+    def at_once(self) -> int:
+        """Images a run of the graph, from now on."""
+        return self._fixed or self._halving.size
+
     def run(self, images: np.ndarray, *, output: str | None = None) -> np.ndarray:
         """An output of the graph for `images`, uint8 of any number: float32 with a row an image.
 
@@ -115,7 +120,7 @@ class OnnxSession:
                 return [self._run_fixed(part, name, self._fixed)]
             return self._halving.run(len(part), lambda at, size: self._run(part[at], name, size))
 
-        at_once = self._halving.size
+        at_once = self.at_once
         parts = [images[at : at + at_once] for at in range(0, len(images), at_once)]
         return np.concatenate([rows for some in ordered(self._pool, call, parts, ahead=len(parts)) for rows in some])
 
@@ -194,7 +199,10 @@ def _loaded(files: ModelFiles[Any], *, threads: int, gpu: bool, scale: Scale | N
     try:
         session = ort.InferenceSession(graph, options, providers=providers)
     except faults as error:
-        raise ModelError(f"{files.onnx}: ONNX Runtime {ort.__version__} cannot load it ({_line(error)})") from error
+        said = "; is `layout` right, by which it is scaled?" if scale is not None else ""
+        raise ModelError(
+            f"{files.onnx}: ONNX Runtime {ort.__version__} cannot load it ({_line(error)}){said}"
+        ) from error
     chosen = session.get_providers()[0]
     if gpu and chosen != "CUDAExecutionProvider":
         raise ModelError(
