@@ -82,8 +82,9 @@ def build_sentinel(
     if channels_first:
         shape = [shape[0], 3, side, side]
     axes = [2, 3] if channels_first else [1, 2]
-    order = slice(None, None, -1) if rgb else slice(None)
-    weights = np.array([[*means[order], *[spread] * 3] for _, _, _, means, spread in ROWS], np.float32).T
+    weights = np.array(
+        [[*(means[::-1] if rgb else means), *[spread] * 3] for _, _, _, means, spread in ROWS], np.float32
+    ).T
     black, white = {"0…255": (0, 255), "0…1": (0, 1), "-1…1": (-1, 1)}[levels]
     nodes = [
         *([helper.make_node("Sub", ["input", "black"], ["above_black"])] if black else []),

@@ -25,7 +25,7 @@ from imageyard.ray_jobs.models.files import locate
 from imageyard.ray_jobs.models.onnx_session import OnnxSession
 from imageyard.ray_jobs.models.onnx_tagger import OnnxTagger, sigmoid
 from imageyard.ray_jobs.tag_categories import CATEGORIES, OTHER, UNKNOWN, category_name
-from sentinel import CL_STYLE, ROWS, build_sentinel
+from sentinel import CL_STYLE, ROWS, build_embedder, build_sentinel
 
 DIGESTS = (("model.onnx", "1" * 64), ("selected_tags.csv", "2" * 64))
 
@@ -189,13 +189,13 @@ def test_the_sigmoid_overflows_for_no_number() -> None:
 def test_a_run_takes_a_list_of_pictures_or_a_stack(cl_style: Path) -> None:
     tagger = loaded(cl_style, batch=2)
     arrays = [tagger.prepare(plain(colour)) for colour in ("red", "blue")]
-    assert tagger.run(arrays) == tagger.run(np.stack(arrays))  # type: ignore[arg-type]  # a stack is a sequence too
+    assert tagger.run(arrays) == tagger.run(np.stack(arrays))  # type: ignore[arg-type]  # numpy does not say that a stack is a sequence
 
 
 def test_squashed_pictures_are_resampled_as_the_contract_says(tmp_path: Path) -> None:
-    said = {"channels": "rgb", "resize": "squash", "resample": "bilinear"}
+    said: dict[str, Any] = {"channels": "rgb", "resize": "squash", "resample": "bilinear"}
     tagger = loaded(build_sentinel(tmp_path / "squashed", rgb=True, **said))
-    image = noise(3, (900, 500))
+    image = noise(3, (2000, 500))  # so large that blocks of pixels could be averaged first, and are not
     expected = np.asarray(image.resize((448, 448), Image.Resampling.BILINEAR))
     assert np.array_equal(tagger.prepare(decoded(image)), expected)
     assert "red" in run_one(tagger, plain("red", (900, 500)))["tag"][:2]
@@ -233,6 +233,15 @@ def test_categories_of_a_tag_mapping_get_their_codes_and_an_unknown_one_is_kept(
     assert [by_tag[f"tag_{at}"] for at in range(len(names))] == [9, 0, 4, 3, 1, 5, 11, 12, UNKNOWN]
     assert [category_name(code) for code in (0, 9, 11, UNKNOWN, 200)] == ["general", "rating", "quality", OTHER, OTHER]
     assert len(set(CATEGORIES.values())) == len(CATEGORIES)
+
+
+def test_a_number_that_is_no_category_is_kept_as_it_is(tmp_path: Path, sentinel: Path) -> None:
+    folder = build_sentinel(tmp_path / "odd")
+    table_of = folder / "selected_tags.csv"
+    table_of.write_text(table_of.read_text().replace("somebody,1,", "somebody,77,"))
+    row = run_one(loaded(folder, floor=0.0), plain("red"))
+    assert row["category"][row["tag"].index("somebody")] == 77
+    assert category_name(77) == OTHER
 
 
 def test_a_tag_mapping_may_be_two_tables(tmp_path: Path, cl_style: Path) -> None:
@@ -377,7 +386,7 @@ def test_every_revision_and_digest_of_the_table_is_a_whole_one() -> None:
 
 @pytest.mark.parametrize("asked", ["cl-tagger", "cl_tagger", "cella110n/cl_tagger", "cl_tagger_1_02"])
 def test_a_tagger_of_the_table_is_found_by_its_own_files_with_its_own_contract(tmp_path: Path, asked: str) -> None:
-    style = {key: CL_STYLE[key] for key in ("channels_first", "levels", "output", "labels")}
+    style: dict[str, Any] = {key: CL_STYLE[key] for key in ("channels_first", "levels", "output", "labels")}
     build_sentinel(tmp_path / "cl-tagger", graph_name="model_optimized.onnx", **style)
     tagger = Tagger.locate(asked, folder=tmp_path)
     assert (tagger.model, set(tagger.files())) == ("cl-tagger", {"model_optimized.onnx", "tag_mapping.json"})
@@ -400,8 +409,14 @@ def test_what_the_table_says_of_a_tagger_can_be_said_otherwise_beside_it(tmp_pat
 
 
 def test_a_graph_keeps_the_name_that_it_was_published_under(tmp_path: Path) -> None:
-    style = {"channels_first": True, "levels": "0…1", "rgb": True, "output": "logits", "labels": "names"}
-    build_sentinel(tmp_path / "ml-danbooru", graph_name="ml_caformer_m36_dec-5-97527.onnx", **style)  # type: ignore[arg-type]
+    style: dict[str, Any] = {
+        "channels_first": True,
+        "levels": "0…1",
+        "rgb": True,
+        "output": "logits",
+        "labels": "names",
+    }
+    build_sentinel(tmp_path / "ml-danbooru", graph_name="ml_caformer_m36_dec-5-97527.onnx", **style)
     tagger = Tagger.locate("mld-caformer", folder=tmp_path)
     assert "red" in run_one(tagger.load(threads=1, gpu=False), plain("red"))["tag"]
     assert (tagger.default_threshold, tagger.has_rating) == (0.7, False)
@@ -444,11 +459,14 @@ def test_a_folder_of_a_store_that_lacks_a_file_is_named_with_it(tmp_path: Path) 
     assert str(caught.value) == f"{folder.as_uri()}: there is no selected_tags.csv in it; put it there"
 
 
+def test_an_embedding_model_may_lie_in_a_store_too(tmp_path: Path) -> None:
+    folder = build_embedder(tmp_path / "store" / "cells")
+    found = Embedding.locate(folder.as_uri(), folder=tmp_path / "models")
+    assert (found.model, found.identity()) == ("cells", Embedding.locate(str(folder), folder=tmp_path).identity())
+    assert found.load(threads=1, gpu=False).batch > 0
+
+
 # Out of memory
-
-
-def black(tagger: OnnxTagger, count: int) -> np.ndarray:
-    return np.stack([tagger.prepare(plain("black", (8, 8)))] * count)
 
 
 def test_a_batch_that_does_not_fit_is_halved_and_the_size_is_remembered(tmp_path: Path) -> None:
@@ -484,7 +502,7 @@ def test_threads_that_run_out_of_memory_at_once_lose_no_image(tmp_path: Path) ->
 def test_what_cannot_be_halved_is_an_error_of_memory(tmp_path: Path, variant: dict[str, Any], said: str) -> None:
     tagger = loaded(build_sentinel(tmp_path / "hungry", side=8, **variant))
     with pytest.raises(MemoryError, match=said) as caught:
-        tagger.run(black(tagger, 4))  # type: ignore[arg-type]  # a stack is a sequence too
+        tagger.run([tagger.prepare(plain("black", (8, 8)))] * 4)
     assert "hungry" in str(caught.value)
 
 

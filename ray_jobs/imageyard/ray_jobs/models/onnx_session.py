@@ -26,6 +26,7 @@ SIGNS = (
     "bad_alloc",
     "bad allocation",
     "alloc_failed",
+    "allocation_failed",
 )
 """What ONNX Runtime says, in lower case, if memory is short: CUDA, its arena (twice), C++ (twice), cuBLAS and cuDNN."""
 LEVELS = 255
