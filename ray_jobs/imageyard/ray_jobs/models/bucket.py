@@ -54,9 +54,10 @@ def name_of(url: str) -> str:
 
 
 def mirrored(url: str, folder: Path, *, wanted: Sequence[str] = ("*",)) -> Path:
-    """A folder in `folder` with the objects below `url` whose file names match one of the patterns `wanted`.
+    """A folder in `folder` with the objects below `url` whose keys match one of the patterns `wanted`.
 
-    Of the folder at `url` and the folders directly in it; hidden files stay where they are. Only what is not in
+    Of the folder at `url` and the folders directly in it: `model.onnx` is that of the first, `*.onnx` all of both.
+    Hidden files stay where they are. Only what is not in
     `folder` yet is copied: a copy's name says the URL and every object's size and ETag, so that a changed object
     makes another copy and the content of one never changes. A copy appears whole or not at all. Safe if several
     processes do it at once: one copies, all get its folder.
@@ -100,7 +101,7 @@ def to_copy(url: str, listed: Iterable[Entry], wanted: Sequence[str]) -> list[En
         if count > MOST_FILES:
             raise ModelError(f"{url}: more than {MOST_FILES} objects lie there; name the folder of one model")
         names = entry.key.split("/")
-        if len(names) > DEPTH or not any(fnmatchcase(names[-1], pattern) for pattern in wanted):
+        if len(names) > DEPTH or not any(fnmatchcase(entry.key, pattern) for pattern in wanted):
             continue
         if not names[-1] and not entry.size:  # how some tools mark a folder
             continue
