@@ -47,6 +47,11 @@ def tokens() -> Tokens:
     return Tokens("clip", lambda text: len(encode(cleaned(text))))
 
 
+def count_tokens(text: str) -> int:
+    """Tokens of `text` without begin and end, by CLIP's vocabulary if it is installed: see `tokens`."""
+    return tokens().count(text)
+
+
 def approximate(text: str) -> int:
     """Pieces of CLIP's pattern, each of which is one token or more: letters, single digits, runs of other signs.
 

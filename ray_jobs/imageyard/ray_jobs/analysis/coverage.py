@@ -10,13 +10,28 @@ from imageyard.manifests.dataset import Dataset
 from imageyard.manifests.errors import VersionError
 from imageyard.manifests.version import Role, Version
 from imageyard.ray_jobs.analysis.affected import Affected, Tally
-from imageyard.ray_jobs.analysis.axes import Axis, AxisCount, Cross, CrossCount, cross
-from imageyard.ray_jobs.analysis.looks import EXTRACTOR, Looks, looks
+from imageyard.ray_jobs.analysis.axes import Axis, AxisCount, Cross, CrossCount, Excess, Seen, cross
+from imageyard.ray_jobs.analysis.looks import EXTRACTOR, Looks, Outlier, looks
 from imageyard.ray_jobs.analysis.next_shots import Shot, Size, next_shots, size_of
 from imageyard.ray_jobs.analysis.said import reading
 from imageyard.ray_jobs.analysis.shot_list import PROFILES
 from imageyard.ray_jobs.analysis.shot_plan import Profile
 from imageyard.ray_jobs.analysis.shot_words import Described, Source, described, tagger_names
+
+__all__ = [
+    "Axis",
+    "Coverage",
+    "Cross",
+    "Excess",
+    "Looks",
+    "Outlier",
+    "Seen",
+    "Shot",
+    "Size",
+    "Source",
+    "coverage",
+    "profile_of",
+]
 
 KNOWN_SHARE, KNOWN_AXES = 0.1, 2
 """Something can be said of a set if at least so many core axes are known of at least this share of its images."""
@@ -35,7 +50,7 @@ class Coverage:
     matched: int
     """Images of which at least one axis is known."""
     usable: bool
-    """Whether enough is known to say what is missing. If not, `axes`, `crosses`, `remove` and `next_shots` are empty."""
+    """Whether enough is known to say what is missing; if not, `axes`, `crosses`, `remove`, `next_shots` are empty."""
     reason: str
     """A sentence: what was read, or why nothing can be said."""
     size: Size

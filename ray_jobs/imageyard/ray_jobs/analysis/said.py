@@ -48,13 +48,16 @@ def reading(dataset: Dataset, version: Version, roles: Sequence[Role] = ()) -> R
 
 
 def training_text(sample: Sample) -> Training:
-    """The composed text of a sample, else its caption, else its tags joined."""
+    """The composed text of a sample, else its caption, else its tags joined; of these the first that is not empty."""
+    empty: str | None = None
     for member in (TEXT, CAPTION):
         value = sample.value(member)
         if isinstance(value, str):
-            return Training(member, value)
+            if value:
+                return Training(member, value)
+            empty = empty or member
     tags = tags_of(sample)
-    return Training(TAGS, joined(tag.name for tag in tags)) if tags else Training(None, "")
+    return Training(TAGS, joined(tag.name for tag in tags)) if tags else Training(empty, "")
 
 
 def tags_of(sample: Sample) -> list[Tag]:
