@@ -20,8 +20,26 @@ def lines_of(state: State, world: World, before: Mapping[str, Sample]) -> Iterat
         else:
             split = sample.value(SPLIT)
             kept, old = sample.without(REJECTION), before.get(sample.key)
-            yield split if split in ROLES else "unsplit", old if old and old.data == kept.data else kept
+            yield split if split in ROLES else "unsplit", settled(kept, old) if old else kept
         sample.forget()
+
+
+def settled(sample: Sample, old: Sample) -> Sample:
+    """`sample`, where a pair that says what it said in `old` has that one's date and job; `old` if that makes it the
+    same."""
+    if sample.line == old.line:
+        return old
+    for name in sample.label_names:
+        now, then = dict(sample.metadata(name) or {}), old.metadata(name)
+        if then is None or now == then or sample.value(name) != old.value(name):
+            continue
+        if {**now, **{member: then.get(member) for member in _PROVENANCE}} == then:
+            sample = sample.with_label(name, old.value(name), then)
+    old.forget()
+    return old if old.data == sample.data else sample
+
+
+_PROVENANCE = ("creation-date", "job-name")
 
 
 def counts_of(state: State, events: Sequence[Mapping[str, Any]], known: Set[str]) -> dict[str, int]:

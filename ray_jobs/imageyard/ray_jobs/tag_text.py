@@ -41,6 +41,21 @@ def spaced(tag: str) -> str:
     return tag if tag in KAOMOJI else tag.replace("_", " ")
 
 
+def underscored(tag: str) -> str:
+    """A tag as boorus write it: without outer spaces, and an underscore for every inner one."""
+    return _SPACES.sub("_", tag.strip())
+
+
+def escaped(tag: str) -> str:
+    r"""A tag whose parentheses prompt interfaces do not read as emphasis: `saber \(fate\)`."""
+    return re.sub(r"([\\()])", r"\\\1", tag)
+
+
+def unescaped(tag: str) -> str:
+    r"""A tag without the backslashes of `escaped`; any other backslash is one: `\m/` stays."""
+    return _ESCAPE.sub(r"\1", tag)
+
+
 def normal(tag: str) -> str:
     """The form in which two spellings of one tag are equal: un-escaped, spaced, NFC, single spaces, lower case."""
     text = spaced(_ESCAPE.sub(r"\1", tag.strip()))

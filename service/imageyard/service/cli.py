@@ -35,9 +35,17 @@ def run(
     gpus: Annotated[float, typer.Option(help="GPUs of each actor; a share such as 0.5 is allowed.", min=0)] = 0,
     shard: Annotated[int | None, typer.Option(help="Images a shard; chosen if not given.", min=1)] = None,
     ray: Annotated[str, typer.Option(help="Address of a Ray cluster; a local one is started if not given.")] = "local",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Commit nothing; show every changed caption, before and after.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Apply a recipe to a dataset and what lies in its drop folder, and commit the result as a new version."""
+    if dry_run:
+        from imageyard.service.edit_commands import show_dry_run
+
+        show_dry_run(recipe, dataset=dataset, as_json=as_json)
+        return
     from imageyard.service.run_command import run_recipe
 
     try:
@@ -96,6 +104,20 @@ def diff(
     from imageyard.service.look_commands import show_diff
 
     show_diff(dataset, older, newer, limit=limit, as_json=as_json)
+
+
+@app.command()
+def undo(
+    dataset: Url,
+    to: Annotated[
+        int | None, typer.Option(help="The version to go back to; if not given, the one before.", min=1)
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Commit a new version that says again what an older one said; images that came since stay."""
+    from imageyard.service.edit_commands import take_back
+
+    take_back(dataset, to=to, as_json=as_json)
 
 
 @app.command()

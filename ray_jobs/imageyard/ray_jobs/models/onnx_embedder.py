@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from imageyard.manifests.errors import ModelError
@@ -54,13 +55,15 @@ class OnnxEmbedder:
         array = pixels(squared(image.rgb, contract.side, contract.resize), contract.channels)
         return array.transpose(2, 0, 1) if contract.layout == "NCHW" else array
 
-    def run(self, images: np.ndarray) -> list[Row]:
-        """One row an image of `images`, uint8 of shape (n, *contract.shape) with 1 <= n <= batch.
+    def run(self, images: Sequence[np.ndarray]) -> list[Row]:
+        """One row an image of `images`, each uint8 of shape contract.shape, 1 <= n <= batch of them.
 
         `vector` is bytes: float16, little-endian, as many as the contract's dimensions, of length 1 as near as
         float16 comes (0.001). A picture that the model gives no direction for has `error` instead.
         """
-        return [self._row(vector) for vector in self.vectors(images)]
+        import numpy as np
+
+        return [self._row(vector) for vector in self.vectors(np.stack(images))]
 
     def vectors(self, images: np.ndarray) -> np.ndarray:
         """The model's own vectors of `images`: float32 of shape (n, dimensions), of any length."""

@@ -76,14 +76,16 @@ class OnnxTagger:
         """
         return pixels(squared(image.rgb, self.side, "pad"), "bgr")
 
-    def run(self, images: np.ndarray) -> list[Row]:
-        """One row an image of `images`, uint8 of shape (n, side, side, 3) with 1 <= n <= batch.
+    def run(self, images: Sequence[np.ndarray]) -> list[Row]:
+        """One row an image of `images`, each uint8 of shape (side, side, 3), 1 <= n <= batch of them.
 
         `index`, `tag`, `category` and `score` are aligned lists of every score of at least the floor, and of all
         ratings, by falling score and then by index; scores are rounded to four decimals. A picture that the
         model gives no number for has `error` instead.
         """
-        return [self._row(scores) for scores in self.scores(images)]
+        import numpy as np
+
+        return [self._row(scores) for scores in self.scores(np.stack(images))]
 
     def scores(self, images: np.ndarray) -> np.ndarray:
         """The model's own output for `images`: float32 of shape (n, labels)."""

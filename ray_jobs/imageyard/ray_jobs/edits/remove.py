@@ -1,0 +1,50 @@
+"""Remove: tags, and pieces of captions, that are named whole or by wildcards, go."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import ClassVar
+
+from pydantic import Field, field_validator
+
+from imageyard.ray_jobs.caption_text import bare
+from imageyard.ray_jobs.edits.base import About, Edit, Words
+from imageyard.ray_jobs.edits.wording import Wording
+from imageyard.ray_jobs.tag_text import Blacklist, normal
+
+
+class Remove(Edit):
+    """By whole piece, never by a part of one; a trigger word goes only if it is named itself."""
+
+    kind: ClassVar[str] = "remove"
+    shorthand: ClassVar[str] = "tags"
+
+    tags: Words = Field(min_length=1)
+    """Names in any spelling, wildcards such as `*_hair`, `*` for all, `re:` and an expression."""
+    but: Words = ()
+    """Names or wildcards that stay."""
+
+    @field_validator("tags", "but")
+    @classmethod
+    def _patterns_hold(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        Blacklist(value)
+        return value
+
+    @cached_property
+    def _lists(self) -> tuple[Blacklist, Blacklist, frozenset[str]]:
+        return Blacklist(self.tags), Blacklist(self.but), frozenset(map(normal, self.tags))
+
+    @property
+    def _all(self) -> bool:
+        return any(pattern.strip() == "*" for pattern in self.tags)
+
+    def edited(self, words: Wording, about: About) -> Wording:
+        """The words without those that are named."""
+        gone, stays, named = self._lists
+        kept = []
+        for piece in words.pieces:
+            name = bare(piece.text)
+            out = (self._all or name in gone) and name not in stays and (normal(name) in named or not words.held(piece))
+            if not out:
+                kept.append(piece)
+        return words.having(kept)
