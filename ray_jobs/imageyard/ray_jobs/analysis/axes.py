@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from imageyard.ray_jobs.analysis.affected import NAMES, Affected, Tally
 from imageyard.ray_jobs.analysis.shot_plan import STRAY, AxisPlan, Value
@@ -62,7 +62,7 @@ class Axis:
     """Plain sentences on what else is amiss, each with its numbers."""
     known: bool = True
     """Whether its words are ever used; if not, nothing is missing, because nothing is known."""
-    strays: Affected = Affected()
+    strays: Affected = field(default_factory=Affected)
     """Where one value should be on all: the images that have another one, once for each."""
 
 

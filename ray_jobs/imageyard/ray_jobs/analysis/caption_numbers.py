@@ -25,6 +25,7 @@ __all__ = [
     "CaptionNumbers",
     "Consistency",
     "Finding",
+    "LengthUnit",
     "Limit",
     "Part",
     "Spread",
@@ -33,11 +34,14 @@ __all__ = [
 ]
 
 
+LengthUnit = Literal["tokens", "words", "tags"]
+
+
 @dataclass(frozen=True)
 class Bounds:
     """How long a caption should be; the numbers of LoRA guides, which say tokens and mean those of CLIP."""
 
-    unit: Literal["tokens", "words", "tags"] = "tokens"
+    unit: LengthUnit = "tokens"
     """What is counted; 20 tokens are some 7 tags."""
     short: int = 20
     """Fewer are too short (CAP-SHORT)."""
@@ -57,7 +61,8 @@ class Limit:
     tokens: int
     """It reads so many, without begin and end."""
     asked: bool
-    """Whether the caller named it; the others are for information."""
+    """Whether CAP-CUT is asked of it: the caller named it, or nobody named any and it is what trainers read unless told
+    otherwise. The others are for information."""
     cut: Affected
     """Images whose training text is longer, so that its end is cut silently."""
     encoder: str = CLIP
