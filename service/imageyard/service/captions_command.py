@@ -78,9 +78,7 @@ def _show_lengths(of: str, found: CaptionNumbers) -> None:
     ]
     table("length of a text", ("in", "least", "median", "mean", "95 % have at most", "most"), rows)
     most = max((one.images for one in found.histogram), default=1)
-    bars = [
-        (f"{one.lower} to {one.upper}", one.images, "█" * round(BAR * one.images / most)) for one in found.histogram
-    ]
+    bars = [(f"{one.lower}–{one.upper}", one.images, "█" * round(BAR * one.images / most)) for one in found.histogram]
     table("tokens", ("tokens", "images", ""), bars)
 
 

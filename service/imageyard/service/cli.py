@@ -22,9 +22,7 @@ app = typer.Typer(
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 Url = Annotated[str, typer.Argument(help="URL of the dataset: s3:// gs:// az:// or file://", metavar="DATASET")]
 Number = Annotated[int | None, typer.Option("--version", "-v", help="Version number; the newest if not given.", min=1)]
-OneRole = Annotated[
-    str | None, typer.Option("--role", help="Only samples of this role; all but rejected if not given.")
-]
+OneRole = Annotated[str | None, typer.Option("--role", help="Samples of this role; all but the rejected if not given.")]
 Triggers = Annotated[list[str] | None, typer.Option("--trigger", help="A trigger word; may be given more than once.")]
 
 

@@ -10,7 +10,7 @@ from imageyard.ray_jobs.analysis.affected import Affected
 from imageyard.ray_jobs.analysis.said import reading
 from imageyard.ray_jobs.analysis.tag_numbers import Source, TagCount, TagNumbers, TagPair, tag_numbers
 from imageyard.ray_jobs.report_text import number, plural, share
-from imageyard.service.analysis_text import plain, roles_of, some
+from imageyard.service.analysis_text import plain, roles_of, some, times
 from imageyard.service.console import pairs, say, say_json, table
 from imageyard.service.look_commands import opened, version_of
 
@@ -48,16 +48,11 @@ def show_tags(url: str, number: int | None, asked: Asked, *, as_json: bool) -> N
     _show_pairs("stand together most often", found.pairs_by_count)
     _show_pairs("stand together more often than by chance", found.pairs_by_lift)
     if found.near:
-        rows = [
-            (
-                group.why,
-                plain(group.forms[0][0]),
-                group.forms[0][1],
-                ", ".join(f"{plain(f)} {n:,}" for f, n in group.forms[1:]),
-            )
+        near = [
+            (str(group.why), plain(group.forms[0][0]), group.forms[0][1], times(group.forms[1:], shown=6))
             for group in found.near[:TOLD]
         ]
-        table(_title("probably one tag", len(rows), len(found.near)), ("by", "tag", "images", "also written"), rows)
+        table(_title("probably one tag", len(near), len(found.near)), ("by", "tag", "images", "also written"), near)
     if found.conflicts:
         rows = [
             (one.axis, " + ".join(map(plain, one.tags)), one.affected.images, some(one.affected))
@@ -105,11 +100,15 @@ def _show_tags(found: TagNumbers, top: int) -> None:
             tag.images,
             share(tag.images, found.images),
             tag.total,
-            None if tag.score is None else f"{tag.score:.3f}",
+            _score(tag),
         )
         for tag in found.tags[:top]
     ]
     table(_title("tags", len(rows), found.vocabulary), ("tag", "images", "share", "times", "mean score"), rows)
+
+
+def _score(tag: TagCount) -> str | None:
+    return None if tag.score is None else f"{tag.score:.3f}"
 
 
 def _show_pairs(title: str, told: Sequence[TagPair]) -> None:
