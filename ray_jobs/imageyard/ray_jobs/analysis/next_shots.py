@@ -145,7 +145,8 @@ def _empty(one: Cross, axes: Sequence[Axis], size: Size) -> Iterator[Shot]:
 def _others(plan: AxisPlan, axis: Axis, but: str = "") -> str:
     """Values to try: of those that are not `but` the ones with the fewest images, in the order of the profile."""
     have = {seen.value: seen.images for seen in axis.values}
-    names = [value.name for value in plan.values if value.name != but]
+    untold = {seen.value for seen in axis.values if not seen.tellable}
+    names = [value.name for value in plan.values if value.name not in (but, *untold)]
     return ", ".join(sorted(names, key=lambda name: have.get(name, 0))[:SUGGESTED])
 
 
