@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil
+from typing import Literal
 
 from imageyard.ray_jobs.analysis.axes import Axis, Cross, Seen
 from imageyard.ray_jobs.analysis.shot_plan import AxisPlan, Profile
@@ -42,7 +43,7 @@ class Size:
     least: int
     most: int
     """What the profile wants."""
-    severity: str | None
+    severity: Literal["error", "warning", "info"] | None
     """`error` below half of the least, `warning` below the least, `info` above the most; None where it is right."""
     reason: str
     """A sentence."""
@@ -53,7 +54,7 @@ def size_of(profile: Profile, images: int, effective: int | None) -> Size:
     counted = images if effective is None else min(images, effective)
     wanted = f"{profile.least} to {profile.most} wanted for a {profile.name}"
     told = f"{images} image{'' if images == 1 else 's'}"
-    severity = None
+    severity: Literal["error", "warning", "info"] | None = None
     if images < profile.least:
         severity = "error" if 2 * images < profile.least else "warning"
     elif counted < profile.least:
@@ -144,7 +145,8 @@ def _empty(one: Cross, axes: Sequence[Axis], size: Size) -> Iterator[Shot]:
 def _others(plan: AxisPlan, axis: Axis, but: str = "") -> str:
     """Values to try: of those that are not `but` the ones with the fewest images, in the order of the profile."""
     have = {seen.value: seen.images for seen in axis.values}
-    names = [value.name for value in plan.values if value.name != but]
+    untold = {seen.value for seen in axis.values if not seen.tellable}
+    names = [value.name for value in plan.values if value.name not in (but, *untold)]
     return ", ".join(sorted(names, key=lambda name: have.get(name, 0))[:SUGGESTED])
 
 

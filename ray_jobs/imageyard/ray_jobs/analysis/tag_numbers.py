@@ -20,6 +20,19 @@ from imageyard.ray_jobs.caption_text import bare, is_prose, pieces_of, same_as
 from imageyard.ray_jobs.origin import called
 from imageyard.ray_jobs.state import TAGS
 
+__all__ = [
+    "Completeness",
+    "Conflict",
+    "NearTags",
+    "Source",
+    "TagCount",
+    "TagMatrix",
+    "TagNumbers",
+    "TagPair",
+    "TagsPerImage",
+    "tag_numbers",
+]
+
 ALWAYS = 0.95
 """A tag on more than this share of the images is on all, for what a model learns of it."""
 ALWAYS_IMAGES = 5
