@@ -50,7 +50,7 @@ class StubModel:
 
         return np.asarray(image.rgb.resize((224, 224)))
 
-    def run(self, images: np.ndarray) -> list[Row]:
+    def run(self, images: Sequence[np.ndarray]) -> list[Row]:
         time.sleep(SECONDS)
         return [{"mean": float(image.mean())} for image in images]
 
@@ -74,8 +74,6 @@ EXTRACTORS = (Probe(), Hashes(), Stub())
 
 def plain(paths: list[str]) -> int:
     """One task of the pool: the same calls, one file after the other."""
-    import numpy as np
-
     probe, hashes, model = Probe(), Hashes(), StubModel()
     rows, waiting = [], []
     for path in paths:
@@ -83,10 +81,10 @@ def plain(paths: list[str]) -> int:
         rows.append((probe.measure(image), hashes.measure(image)))
         waiting.append(model.prepare(image))
         if len(waiting) == BATCH:
-            model.run(np.stack(waiting))
+            model.run(waiting)
             waiting = []
     if waiting:
-        model.run(np.stack(waiting))
+        model.run(waiting)
     return len(rows)
 
 

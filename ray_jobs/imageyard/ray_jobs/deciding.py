@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Any
 
@@ -11,15 +11,18 @@ from imageyard.ray_jobs.edits.base import Edit
 from imageyard.ray_jobs.edits.compose import Compose
 from imageyard.ray_jobs.edits.wording import unedited
 from imageyard.ray_jobs.late_captions import LateCaption, with_captions
+from imageyard.ray_jobs.plan import plan_known
 from imageyard.ray_jobs.recipe import Recipe
 from imageyard.ray_jobs.state import TEXT, Rejection, State, World, undecided
+from imageyard.ray_jobs.steps.caption import Caption
 from imageyard.ray_jobs.steps.dedup import Dedup
 from imageyard.ray_jobs.steps.ingest import Ingest
 from imageyard.ray_jobs.steps.merging import unmerged
 from imageyard.ray_jobs.steps.tag import Tag
+from imageyard.ray_jobs.work import Shard
 
-MAKERS = (Ingest, Tag)
-"""Steps that say what words an image has; a recipe with one of them and with edits says all of its words anew."""
+MAKERS = (Ingest, Tag, Caption)
+"""Steps that say what words an image has."""
 
 
 def as_dropped(sample: Sample) -> Sample:
@@ -30,24 +33,27 @@ def as_dropped(sample: Sample) -> Sample:
 def taken_back(recipe: Recipe, samples: Sequence[Sample]) -> tuple[list[Sample], dict[str, Sample]]:
     """The samples without what this recipe decides anew, and by key those that changed by it, as they were.
 
-    What was taken over from copies goes if there is a dedup step. Edits of people's words go if the recipe makes
-    words and has all the kinds of steps that edited them; those of other recipes stay, and so do all if the recipe
-    is of edits alone: it goes on from what there is. A composed text goes if words are made and none is composed.
+    What was taken over from copies goes if there is a dedup step. A recipe that makes words takes back what recipes
+    before it made of people's words, and a text that was composed of them; one of edits alone goes on from there.
     """
-    kinds = {step.kind for step in recipe.steps}
-    makes = any(isinstance(step, MAKERS) for step in recipe.steps)
-    edits = makes and any(isinstance(step, Edit) for step in recipe.steps)
+    makes = makes_words(recipe)
+    edits = any(isinstance(step, Edit) for step in recipe.steps)
     merges = any(isinstance(step, Dedup) for step in recipe.steps)
-    stale = any(isinstance(step, Tag) for step in recipe.steps) and Compose.kind not in kinds
+    stale = makes and not any(isinstance(step, Compose) for step in recipe.steps)
     alone = []
     for sample in samples:
-        one = unedited(sample, kinds) if edits else sample
+        one = unedited(sample) if makes else sample
         one = unmerged(one) if merges else one
         if stale and (one.metadata(TEXT) or {}).get("step") == Compose.kind:
             one = one.without(TEXT)
         alone.append(one)
-    before = {one.key: other for one, other in zip(alone, samples, strict=True) if one is not other or edits}
+    before = {one.key: other for one, other in zip(alone, samples, strict=True) if edits or one is not other}
     return alone, before
+
+
+def makes_words(recipe: Recipe) -> bool:
+    """Whether a recipe says what words its images have, and so all that is made of them."""
+    return any(isinstance(step, MAKERS) for step in recipe.steps)
 
 
 def opened(recipe: Recipe, samples: Sequence[Sample], events: Sequence[Mapping[str, Any]], world: World) -> State:
@@ -75,6 +81,7 @@ def decided(
 
     Then as if what fell otherwise had never been there; as that only grows, this ends.
     """
+    world = replace(world, by_hand=not makes_words(recipe))
     state = with_captions(opened(recipe, samples, events, world), late, world)
     steps = {step.kind for step in recipe.steps}
     for step in recipe.steps:
@@ -88,6 +95,16 @@ def decided(
             return state
         rejections = [None if _again(said, steps, standing) else said for said in state.rejections]
         state = replace(state, samples=undone, rejections=rejections)
+
+
+def wanted(recipe: Recipe, state: State, world: World, size: Callable[[int], int]) -> list[Shard]:
+    """Shards of what the steps want of their deferred extractors, and is not there; `size` is for so many images."""
+    shards: list[Shard] = []
+    for step in recipe.steps:
+        for extractor, rows in step.wants(state, world).items():
+            samples = [state.samples[row] for row in rows]
+            shards += plan_known(world.store, samples, {extractor.name: extractor}, size(len(samples)))
+    return list(dict.fromkeys(shards))
 
 
 def certified(recipe: Recipe, state: State, world: World) -> dict[str, dict[str, Json]]:

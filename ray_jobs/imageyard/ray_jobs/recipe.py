@@ -23,14 +23,16 @@ from imageyard.ray_jobs.edits.trigger import Trigger
 from imageyard.ray_jobs.edits.unique import Unique
 from imageyard.ray_jobs.extractors.base import Extractor, ModelExtractor
 from imageyard.ray_jobs.steps.base import Step
+from imageyard.ray_jobs.steps.caption import Caption
 from imageyard.ray_jobs.steps.dedup import Dedup
+from imageyard.ray_jobs.steps.detect import Detect
 from imageyard.ray_jobs.steps.ingest import Ingest
 from imageyard.ray_jobs.steps.split import Split
 from imageyard.ray_jobs.steps.tag import Tag
 from imageyard.ray_jobs.steps.validate import Validate
 
 EDITS: tuple[type[Step], ...] = (Trigger, Replace, Remove, Sort, Unique, Standardise, Affix, Shorten, Compose)
-_STEPS: tuple[type[Step], ...] = (Ingest, Validate, Dedup, Tag, *EDITS, Split)
+_STEPS: tuple[type[Step], ...] = (Ingest, Validate, Dedup, Tag, Caption, Detect, *EDITS, Split)
 STEPS: Mapping[str, type[Step]] = {step.kind: step for step in _STEPS}
 
 
@@ -121,6 +123,10 @@ def parse_recipe(data: object, *, where: str, dataset: str | None = None) -> Rec
     for kind in set(kinds):
         if kinds.count(kind) > 1 and not STEPS[kind].repeats:
             raise RecipeError(f"{where}: `{kind}` stands twice; write one step with all its parameters")
+    into = [step.into for step in steps if isinstance(step, Caption)]
+    for attribute in into:
+        if into.count(attribute) > 1:
+            raise RecipeError(f"{where}: two caption steps write `{attribute}`; give one of them into: caption-short")
     try:
         others = {key: value for key, value in data.items() if key not in ("dataset", "steps") and value is not None}
         return Recipe(dataset=url.rstrip("/"), steps=steps, **others)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence, Set
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -16,12 +16,12 @@ from imageyard.manifests.version import ROLES, Version
 from imageyard.ray_jobs import closing, facts, ingest_facts, job
 from imageyard.ray_jobs import drop as drop_folder
 from imageyard.ray_jobs.compare import Compared, compared
-from imageyard.ray_jobs.deciding import as_dropped, certified, decided, taken_back
+from imageyard.ray_jobs.deciding import as_dropped, certified, decided, taken_back, wanted
 from imageyard.ray_jobs.drop import Drop
 from imageyard.ray_jobs.edits.wording import unedited
 from imageyard.ray_jobs.engine import Engine
 from imageyard.ray_jobs.extractors.base import Extractor
-from imageyard.ray_jobs.late_captions import late_captions
+from imageyard.ray_jobs.late_captions import LateCaption, late_captions
 from imageyard.ray_jobs.origin import caption_name, ledger
 from imageyard.ray_jobs.plan import plan_known, plan_new, shard_size
 from imageyard.ray_jobs.recipe import Recipe
@@ -138,17 +138,16 @@ class _Run:
         self._measure(samples, new, running)
         events = self._events(new)
         found = self._compared(parent, samples, events, running)
-        watcher.phase("deciding")
         world = World(
             self._store,
             Stamp(f"imageyard/{self._recipe.job_name}", running.record.created),
             self._extractors,
             found.indexes,
             found.overlaps,
-            _steps(parent),
+            steps_of(parent),
             self._around.models,
         )
-        state = decided(self._recipe, samples, events, late, world)
+        state = self._decided(samples, events, late, world, running)
         if not events and not late and parent is not None and parent.fingerprint == self._fingerprint:
             return None  # all that was new went away before it could be read
         self._refuse_if_too_many_failed(state, known)
@@ -173,6 +172,28 @@ class _Run:
             certificates=certificates,
             index=dict(found.runs),
         )
+
+    def _decided(
+        self,
+        samples: Sequence[Sample],
+        events: Sequence[Mapping[str, Any]],
+        late: Sequence[LateCaption],
+        world: World,
+        running: job.Job,
+    ) -> State:
+        """The state after all steps, with what they want measured of images that stand when the others have decided."""
+        asked: set[str] = set()
+        while True:
+            self._around.watcher.phase("deciding")
+            if not any(extractor.deferred for extractor in self._extractors.values()):
+                return decided(self._recipe, samples, events, late, world)
+            state = decided(self._recipe, samples, events, late, replace(world, waiting=True))
+            shards = wanted(self._recipe, state, world, self._size)
+            new = {item.id for shard in shards for item in shard.items} - asked
+            if not new:
+                return decided(self._recipe, samples, events, late, world) if shards else state
+            self._work(shards, running)
+            asked |= new
 
     def _refuse_if_too_many_failed(self, state: State, known: Set[str]) -> None:
         fresh = [rejection for key, rejection in zip(state.keys, state.rejections, strict=True) if key not in known]
@@ -220,17 +241,14 @@ class _Run:
 
     def _measure(self, samples: Sequence[Sample], new: Sequence[Item], running: job.Job) -> None:
         """Have everything measured that is missing: new drop objects, then known images that lack facts."""
-        self._work(
-            plan_new(self._store, new, self._extractors, self._size(len(new))),
-            running,
-        )
+        at_once = {name: extractor for name, extractor in self._extractors.items() if not extractor.deferred}
+        self._work(plan_new(self._store, new, at_once, self._size(len(new))), running)
         ingested = (
             Item(ingest_facts.image_key(event["content"], event["extension"]), event["size"], sha256=event["content"])
             for event in self._events(new)
             if event["content"] is not None
         )
-        known = plan_known(self._store, samples, self._extractors, self._size(len(samples)), also=ingested)
-        self._work(known, running)
+        self._work(plan_known(self._store, samples, at_once, self._size(len(samples)), also=ingested), running)
 
     def _compared(
         self, parent: Version | None, samples: Sequence[Sample], events: Sequence[Mapping[str, Any]], running: job.Job
@@ -303,7 +321,7 @@ class _Run:
         return Outcome(state, version, version.job, self._tally, self._waiting, self._store.address(report))
 
 
-def _steps(version: Version | None) -> tuple[Mapping[str, Any], ...]:
+def steps_of(version: Version | None) -> tuple[Mapping[str, Any], ...]:
     """The steps of the recipe that made a version."""
     steps: Any = version.recipe.get("steps", ()) if version else ()
     return tuple(steps)

@@ -176,9 +176,9 @@ def _count(field: str, sample: Sample) -> float:
         return len(_tags(sample))
     text = training_text(sample)
     if field == "tokens":
-        from imageyard.ray_jobs.analysis.clip_tokens import count_tokens
+        from imageyard.ray_jobs.analysis.clip_tokens import counted
 
-        return count_tokens(text)
+        return counted(text)
     return len(text) if field == "chars" else len(text.split())
 
 

@@ -167,9 +167,7 @@ def _measure(got: Fetched, wanted: Mapping[str, Extractor], models: Mapping[str,
 
 
 def _run(model: Model, batch: Sequence[tuple[str, np.ndarray]]) -> dict[str, Row]:
-    import numpy as np
-
-    results = model.run(np.stack([array for _, array in batch]))
+    results = model.run([array for _, array in batch])
     return {content: row for (content, _), row in zip(batch, results, strict=True)}
 
 

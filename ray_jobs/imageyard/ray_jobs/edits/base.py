@@ -9,9 +9,11 @@ from typing import Annotated, ClassVar
 
 from pydantic import BeforeValidator, Field, field_validator
 
+from imageyard.manifests.sample import Sample
 from imageyard.ray_jobs.caption_text import same_as
 from imageyard.ray_jobs.edits.wording import (
     FURTHER,
+    UNEDITED,
     WORDS,
     Piece,
     Wording,
@@ -78,13 +80,25 @@ class Edit(Step):
         for row in rows:
             sample = samples[row]
             for name in attributes_of(sample, self.on):
-                before = wordings(sample, name)
                 about = About(state.keys[row], counts.get(name, Counter()))
-                after = [self.edited(words, about) for words in before]
-                if after != before or (self.restyling and name != TAGS and text_of(after) != sample.value(name)):
-                    sample = written(sample, after, self.kind)
+                sample = self._on(sample, name, about, by_hand=world.by_hand)
             samples[row] = sample.forget()
         return replace(state, samples=samples)
+
+    def _on(self, sample: Sample, name: str, about: About, *, by_hand: bool) -> Sample:
+        """`sample` with one attribute edited; by hand, what a person had said before other edits is edited too."""
+        before = wordings(sample, name)
+        after = [self.edited(words, about) for words in before]
+        if after == before and not (self.restyling and name != TAGS and text_of(after) != sample.value(name)):
+            return sample
+        said = (sample.metadata(name) or {}).get(UNEDITED)
+        changed = written(sample, after, self.kind, keeping=not by_hand)
+        if not by_hand or not isinstance(said, dict):
+            return changed
+        original = Sample.of(sample.source_ref).with_label(name, said["value"], said["metadata"])
+        original = self._on(original, name, about, by_hand=True)
+        kept = {"value": original.value(name), "metadata": dict(original.metadata(name) or {})}
+        return changed.with_label(name, changed.value(name), {**(changed.metadata(name) or {}), UNEDITED: kept})
 
     def edited(self, words: Wording, about: About) -> Wording:
         """The words after this edit; editing them again changes nothing."""

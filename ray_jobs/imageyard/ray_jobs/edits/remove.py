@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from collections.abc import Callable
+from functools import cached_property, lru_cache
 from typing import ClassVar
 
 from pydantic import Field, field_validator
@@ -34,13 +35,27 @@ class Remove(Edit):
     def _lists(self) -> tuple[Blacklist, Blacklist, frozenset[str]]:
         return Blacklist(self.tags), Blacklist(self.but), frozenset(map(normal, self.tags))
 
+    @property
+    def _all(self) -> bool:
+        return any(pattern.strip() == "*" for pattern in self.tags)
+
+    @cached_property
+    def _judged(self) -> Callable[[str], tuple[bool, bool]]:
+        """Whether a piece goes, and whether it is named itself; the same few thousand come again and again."""
+        gone, stays, named = self._lists
+
+        @lru_cache(maxsize=65_536)
+        def judge(piece: str) -> tuple[bool, bool]:
+            name = bare(piece)
+            return (self._all or name in gone) and name not in stays, normal(name) in named
+
+        return judge
+
     def edited(self, words: Wording, about: About) -> Wording:
         """The words without those that are named."""
-        gone, stays, named = self._lists
         kept = []
         for piece in words.pieces:
-            name = bare(piece.text)
-            out = name in gone and name not in stays and (normal(name) in named or not words.held(piece))
-            if not out:
+            out, named = self._judged(piece.text)
+            if not out or (words.held(piece) and not named):
                 kept.append(piece)
         return words.having(kept)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Callable
 from typing import ClassVar, Literal
 
@@ -37,13 +38,14 @@ class Shorten(Edit):
             return words.having(self._first_sentences(pieces, words))
         weights = self._weights(words, about)
         order = sorted(range(len(pieces)), key=lambda at: (weights(pieces[at]), -at))
-        gone: set[int] = set()
-        for at in order:
-            if self._fits([piece for place, piece in enumerate(pieces) if place not in gone]):
-                break
-            if not words.held(pieces[at]):
-                gone.add(at)
-        return words.having([piece for place, piece in enumerate(pieces) if place not in gone])
+        spare = [at for at in order if not words.held(pieces[at])]
+
+        def without(count: int) -> list[Piece]:
+            gone = set(spare[:count])
+            return [piece for place, piece in enumerate(pieces) if place not in gone]
+
+        fewest = bisect_left(range(len(spare)), True, key=lambda count: self._fits(without(count)))
+        return words.having(without(fewest))
 
     def _weights(self, words: Wording, about: About) -> Callable[[Piece], float]:
         if self.drop == "score":
@@ -71,6 +73,6 @@ class Shorten(Edit):
         text = joined(piece.text for piece in pieces)
         if self.unit == "words":
             return len(text.split()) <= self.most
-        from imageyard.ray_jobs.analysis.clip_tokens import count_tokens
+        from imageyard.ray_jobs.analysis.clip_tokens import counted
 
-        return count_tokens(text) <= self.most
+        return counted(text) <= self.most

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from imageyard.manifests.sample import Json, Sample
 from imageyard.ray_jobs.caption_text import is_prose, joined, pieces_of, same_as
@@ -42,7 +43,11 @@ class Wording:
 
     def held(self, piece: Piece) -> bool:
         """Whether a piece is a trigger word."""
-        return bool(self.triggers) and same_as(piece.text) in {same_as(word) for word in self.triggers}
+        return bool(self.triggers) and same_as(piece.text) in self._held
+
+    @cached_property
+    def _held(self) -> frozenset[str]:
+        return frozenset(map(same_as, self.triggers))
 
     def having(self, pieces: Sequence[Piece]) -> Wording:
         """The same attribute with other pieces."""
@@ -77,13 +82,13 @@ def _tags(value: Json, metadata: Mapping[str, Json]) -> Iterator[Piece]:
         yield Piece(str(names.get(str(index), index)), scores.get(str(index)), index)
 
 
-def written(sample: Sample, words: Sequence[Wording], step: str) -> Sample:
+def written(sample: Sample, words: Sequence[Wording], step: str, *, keeping: bool = True) -> Sample:
     """`sample` with one attribute's `words`, which `step` made of what it said.
 
-    What a person had said is kept beside it, so that the edit can be taken back.
+    If `keeping`, what a person had said is kept beside it, so that the edit can be taken back.
     """
     attribute = words[0].attribute
-    metadata = edited(sample, attribute, step)
+    metadata = edited(sample, attribute, step, keeping=keeping)
     metadata |= {TRIGGERS: list(words[0].triggers)} if words[0].triggers else {}
     if attribute != TAGS:
         return sample.with_label(attribute, text_of(words), metadata)
@@ -102,26 +107,25 @@ def text_of(words: Sequence[Wording]) -> str:
     return "\n".join(joined(piece.text for piece in line.pieces) for line in words)
 
 
-def edited(sample: Sample, attribute: str, step: str) -> dict[str, Json]:
+def edited(sample: Sample, attribute: str, step: str, *, keeping: bool = True) -> dict[str, Json]:
     """The metadata of an attribute that `step` changes: who has edited it, and what a person had said before."""
     metadata = dict(sample.metadata(attribute) or {"type": MANY_LABELS if attribute == TAGS else CUSTOM})
     by = metadata.get(EDITED)
     kinds = [*by] if isinstance(by, list) else []
-    if metadata.get("human-annotated") == "yes" and UNEDITED not in metadata:
+    if keeping and metadata.get("human-annotated") == "yes" and UNEDITED not in metadata:
         metadata[UNEDITED] = {"value": sample.value(attribute), "metadata": dict(metadata)}
     metadata[EDITED] = kinds if step in kinds else [*kinds, step]
     return metadata
 
 
-def unedited(sample: Sample, kinds: Collection[str] | None = None) -> Sample:
-    """`sample` as people described it, before any edit; of those edited by nothing but steps of `kinds`, if given."""
+def unedited(sample: Sample) -> Sample:
+    """`sample` as people described it, before what recipes made of it."""
     if UNEDITED.encode() not in sample.line:
         return sample
     for name in sample.label_names:
         metadata = sample.metadata(name) or {}
         original = metadata.get(UNEDITED)
-        by = metadata.get(EDITED)
-        if isinstance(original, dict) and isinstance(by, list) and (kinds is None or set(by) <= set(kinds)):
+        if isinstance(original, dict):
             sample = sample.with_label(name, original["value"], original["metadata"])
     return sample
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -38,6 +38,10 @@ class Step(BaseModel):
     def matchers(self) -> tuple[Matcher, ...]:
         """What must have been compared."""
         return ()
+
+    def wants(self, state: State, world: World) -> Mapping[Extractor, Sequence[int]]:
+        """Rows that its deferred extractors should have measured, now that the state is this."""
+        return {}
 
     def claim(self, state: State, world: World) -> State:
         """The state that says what this step is sure of beforehand, for the steps that decide before it."""
