@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 
-from imageyard.ray_jobs.tag_categories import CHARACTER, GENERAL
+from imageyard.ray_jobs.tag_categories import CHARACTER, GENERAL, RATING
 from imageyard.ray_jobs.tag_text import normal, wild
 from imageyard.ray_jobs.tagging.names import Label
 
@@ -46,7 +46,9 @@ class Thresholds:
     otherwise be nowhere; so it protects from cuts between scores that are all low."""
 
     def of(self, label: Label) -> tuple[float, bool]:
-        """The threshold of a label, and whether it is fixed: no image's cut takes its place."""
+        """The threshold of a label, which no rating reaches, and whether no image's cut takes its place."""
+        if label.category == RATING:
+            return float("inf"), True
         own = self._own(label.tag)
         if own is not None:
             return own, True

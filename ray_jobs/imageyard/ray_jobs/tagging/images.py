@@ -19,7 +19,8 @@ from imageyard.ray_jobs.state import (
     labelled,
     unmeasured,
 )
-from imageyard.ray_jobs.tagging.decision import Decision, Draft, Scores
+from imageyard.ray_jobs.tagging.choosing import Scores
+from imageyard.ray_jobs.tagging.decision import Decision, Draft
 from imageyard.ray_jobs.tagging.existing import Existing, by_person, described, pieces_said, rating_said
 from imageyard.ray_jobs.tagging.facts import TagFacts
 from imageyard.ray_jobs.tagging.names import Label, Pick
@@ -53,7 +54,7 @@ class Images:
             if self._refused(sample, row, scores) is None:
                 images += 1
                 if self._tags(sample):
-                    counts.update(pick.name.form for pick in self._draft(sample, scores).picks)
+                    counts.update(name.form for name, _ in self._draft(sample, scores).picks)
             sample.forget()
         return counts, images
 
@@ -68,13 +69,14 @@ class Images:
         scores = self._scores(row)
         refused = self._refused(sample, row, scores)
         rating = max(self._ratings(scores), key=lambda rated: (rated[1], -rated[0].index), default=None)
-        if refused is None and self._tags(sample):
-            draft = self._draft(sample, scores)
-            sample = self._written(sample, self.decision.finished(draft, self._named(rating), counts, images), draft)
-        elif refused is None and not by_person(sample, TAGS):
+        tags = refused is None and self._tags(sample)
+        draft = self._draft(sample, scores) if tags else Draft([])
+        if refused is None and not tags and not by_person(sample, TAGS):
             sample = sample.without(TAGS)
         if rating is not None:
             sample = self._rated(sample, *rating)
+        if tags:
+            sample = self._written(sample, self.decision.finished(draft, self._named(rating), counts, images), draft)
         return sample.forget(), refused
 
     def _scores(self, row: int) -> list[Scores]:
@@ -93,7 +95,7 @@ class Images:
     def _named(self, rating: tuple[Label, float] | None) -> Pick | None:
         """The rating as a tag; None if the recipe does not want its name."""
         names = self.decision.choosers[0].called(rating[0]) if rating and self.decision.rating != "none" else ()
-        return Pick(names[0], rating[1]) if rating and names else None
+        return (names[0], rating[1]) if rating and names else None
 
     def _refused(self, sample: Sample, row: int, scores: Sequence[Scores]) -> Rejection | None:
         """Why a sample does not stand: it could not be measured, or is not safe."""
@@ -119,6 +121,6 @@ class Images:
 
     def _written(self, sample: Sample, picks: Sequence[Pick], draft: Draft) -> Sample:
         value, members = pair_of(picks, draft.ruled_out)
-        if any(pick.name.said is not None for pick in picks):
+        if any(name.said is not None for name, _ in picks):
             members["existing"] = self.existing
         return labelled(sample, TAGS, value, self.stamp.metadata(MANY_LABELS, self.step, **members, **self.by))

@@ -16,21 +16,21 @@ def pair_of(picks: Sequence[Pick], ruled_out: Sequence[Pick] = ()) -> tuple[list
     tags that contradicted others, with their scores.
     """
     names: dict[int, str] = {name.index: name.text for name, _ in picks if name.index is not None}
-    scores: dict[str, Json] = {}
-    renamed: dict[str, Json] = {}
     value = []
-    for name, score in picks:
+    for name, _ in picks:
         index = name.index
         if index is None:
             index = class_index(name.text, names)
             names[index] = name.text
-        elif "," in name.label:
-            renamed[str(index)] = name.label
         value.append(index)
-        scores[str(index)] = score
-    members: dict[str, Json] = {"class-map": {str(index): names[index] for index in value}, "confidence-map": scores}
+    keys = [str(index) for index in value]
+    members: dict[str, Json] = {
+        "class-map": {key: name.text for key, (name, _) in zip(keys, picks, strict=True)},
+        "confidence-map": {key: score for key, (_, score) in zip(keys, picks, strict=True)},
+    }
+    renamed: dict[str, Json] = {str(name.index): name.label for name, _ in picks if name.renamed}
     if renamed:
         members["renamed"] = renamed
     if ruled_out:
-        members["ruled-out"] = {pick.name.text: pick.score for pick in ruled_out}
+        members["ruled-out"] = {name.text: score for name, score in ruled_out}
     return value, members
