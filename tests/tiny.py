@@ -6,6 +6,7 @@ words are garbage, but they depend on the picture: weights are drawn wide enough
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -398,4 +399,79 @@ def build_llava(folder: Path, *, seed: int = 0) -> Path:
         chat_template=LLAVA_TEMPLATE,
     )
     processor.save_pretrained(folder)
+    return folder
+
+
+_VISION: dict[str, Any] = {
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "image_size": 32,
+}
+
+
+def build_clip(folder: Path, *, seed: int = 0) -> Path:
+    """CLIP, both towers."""
+    from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel
+
+    text = {**_VISION, "vocab_size": 50, "max_position_embeddings": 16, "projection_dim": 24}
+    text.pop("image_size")
+    vision = {**_VISION, "patch_size": 16, "projection_dim": 24}
+    model = CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=24))
+    _wide(model, seed=seed).save_pretrained(folder)
+    CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}).save_pretrained(folder)
+    return folder
+
+
+def build_siglip(folder: Path, *, seed: int = 0) -> Path:
+    """SigLIP, both towers."""
+    from transformers import SiglipConfig, SiglipImageProcessorPil, SiglipModel
+
+    text = {**_VISION, "vocab_size": 50, "max_position_embeddings": 16}
+    text.pop("image_size")
+    model = SiglipModel(SiglipConfig(text_config=text, vision_config={**_VISION, "patch_size": 16}))
+    _wide(model, seed=seed).save_pretrained(folder)
+    SiglipImageProcessorPil(size={"height": 32, "width": 32}).save_pretrained(folder)
+    return folder
+
+
+def build_dinov2(folder: Path, *, seed: int = 0) -> Path:
+    """DINOv2, whose processor enlarges the shorter side and takes the middle."""
+    from transformers import BitImageProcessorPil, Dinov2Config, Dinov2Model
+
+    model = Dinov2Model(Dinov2Config(**{**_VISION, "image_size": 28}, patch_size=14))
+    _wide(model, seed=seed).save_pretrained(folder)
+    BitImageProcessorPil(size={"shortest_edge": 32}, crop_size={"height": 28, "width": 28}).save_pretrained(folder)
+    return folder
+
+
+def build_dinov3(folder: Path, *, seed: int = 0) -> Path:
+    """DINOv3, whose own processor needs torchvision."""
+    from transformers import DINOv3ViTConfig, DINOv3ViTModel
+
+    config = DINOv3ViTConfig(**_VISION, patch_size=16, num_register_tokens=2)
+    _wide(DINOv3ViTModel(config), seed=seed).save_pretrained(folder)
+    said = {
+        "image_processor_type": "DINOv3ViTImageProcessorFast",
+        "size": {"height": 32, "width": 32},
+        "resample": 2,
+        "do_resize": True,
+        "do_rescale": True,
+        "do_normalize": True,
+        "rescale_factor": 1 / 255,
+        "image_mean": [0.485, 0.456, 0.406],
+        "image_std": [0.229, 0.224, 0.225],
+    }
+    (folder / "preprocessor_config.json").write_text(json.dumps(said), encoding="utf-8")
+    return folder
+
+
+def build_vit(folder: Path, *, seed: int = 0) -> Path:
+    """A ViT classifier, as most ViTs are published."""
+    from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessorPil
+
+    model = ViTForImageClassification(ViTConfig(**_VISION, patch_size=16, num_labels=3))
+    _wide(model, seed=seed).save_pretrained(folder)
+    ViTImageProcessorPil(size={"height": 32, "width": 32}).save_pretrained(folder)
     return folder
