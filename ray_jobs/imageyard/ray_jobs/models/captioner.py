@@ -74,7 +74,8 @@ class TorchCaptioner:
         self._lock = threading.Lock()
         self._device = torch_loading.device_for(snapshot.name, threads=threads, gpu=gpu)
         processor = torch_loading.image_processor(snapshot)
-        pixels = TorchPixels(processor, device=self._device, max_pixels=settings.max_pixels)
+        with torch_loading.reading(snapshot):
+            pixels = TorchPixels(processor, device=self._device, max_pixels=settings.max_pixels)
         tokenizer = torch_loading.tokenizer(snapshot)
         model = torch_loading.weights(snapshot, CLASSES[snapshot.model_type], self._device)
         with torch_loading.reading(snapshot):
