@@ -85,7 +85,8 @@ def test_without_the_vocabulary_pieces_are_counted_and_never_more_than_tokens() 
 def test_where_the_vocabulary_is_not_installed_the_unit_says_so() -> None:
     code = (
         "import sys; sys.modules['instant_clip_tokenizer'] = None; "
-        "from imageyard.ray_jobs.analysis.clip_tokens import tokens; print(tokens().unit, tokens().count('1girl, solo'))"
+        "from imageyard.ray_jobs.analysis.clip_tokens import tokens; "
+        "print(tokens().unit, tokens().count('1girl, solo'))"
     )
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert printed.split() == ["approx", "4"]
