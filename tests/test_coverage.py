@@ -76,6 +76,13 @@ def test_what_to_shoot_next_has_its_reason_in_numbers_most_needed_first(dataset:
     assert all(shot.need > 0 for shot in found.next_shots)
 
 
+def test_what_is_missing_altogether_comes_before_what_is_nearly_there(dataset: Dataset) -> None:
+    side = ["from side" if tag == "looking at viewer" else tag for tag in FRONT]
+    said = sentences(of_tags(dataset, *[FRONT] * 12, *[side] * 3))
+    nearly, altogether = "3 pictures from the side (4 to 6 wanted)", "no picture in action (5 to 10 wanted)"
+    assert said.index(altogether) < said.index(nearly)
+
+
 def test_nothing_is_wanted_of_a_set_that_covers_its_list(dataset: Dataset) -> None:
     images: list[list[str]] = []
     views = ["looking at viewer"] * 5 + ["from side"] * 6 + ["from behind"] * 2 + ["from above"] * 5
@@ -169,6 +176,12 @@ def test_classes_of_another_vocabulary_make_no_list(dataset: Dataset, profile: s
     assert not found.usable
     assert (found.axes, found.next_shots, found.remove, found.crosses) == ((), (), (), ())
     assert "the tags of efficientnet-lite0 have almost no words for" in found.reason
+
+
+def test_one_axis_alone_makes_no_list(dataset: Dataset) -> None:
+    assert not of_tags(dataset, *[("tabby", "smile")] * 15).usable
+    assert of_tags(dataset, *[("tabby", "smile", "sitting")] * 15).usable
+    assert not of_tags(dataset, *[("tabby",)] * 19, ("smile", "sitting")).usable
 
 
 def test_images_without_any_words_make_no_list(dataset: Dataset) -> None:
