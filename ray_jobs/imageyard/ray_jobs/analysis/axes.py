@@ -165,7 +165,7 @@ class AxisCount:
             rivals = [seen for seen in values if seen.images > STRAY * self.said]
             if len(rivals) > 1:
                 told = ", ".join(f"{seen.value} {seen.images}" for seen in rivals)
-                notes.append(f"{self.plan.name} disagree: {told} of {self.said} images")
+                notes.append(f"{self.plan.name}: the images disagree: {told} of {self.said}")
         return notes
 
     def _strays(self, values: Sequence[Seen]) -> Affected:
