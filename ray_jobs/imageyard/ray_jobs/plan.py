@@ -19,6 +19,11 @@ def shard_size(images: int, parallel: int) -> int:
     return max(SMALLEST, min(LARGEST, images // (4 * parallel)))
 
 
+def _most(size: int, extractors: Iterable[Extractor]) -> int:
+    """Images of a shard of `extractors`, `size` or fewer."""
+    return min([size, *(extractor.most_a_shard for extractor in extractors if extractor.most_a_shard is not None)])
+
+
 def plan_new(store: Store, new: Sequence[Item], extractors: Mapping[str, Extractor], size: int) -> list[Shard]:
     """Shards of the drop objects that have not been taken in by an interrupted run.
 
@@ -28,6 +33,7 @@ def plan_new(store: Store, new: Sequence[Item], extractors: Mapping[str, Extract
         return []
     done = facts.present(store, ingest_facts.IDENTITY)
     wanted = tuple(extractors.values())
+    size = _most(size, wanted)
     shards = []
     for start in range(0, len(new), size):
         items = tuple(item for item in new[start : start + size] if item.id not in done)
@@ -60,8 +66,9 @@ def plan_known(
         lacking = tuple(name for name in extractors if content not in present[name])
         if lacking:
             missing.setdefault(lacking, []).append(items[content])
-    return [
-        Shard(tuple(found[start : start + size]), tuple(extractors[name] for name in lacking))
-        for lacking, found in sorted(missing.items())
-        for start in range(0, len(found), size)
-    ]
+    shards = []
+    for names, found in sorted(missing.items()):
+        wanted = tuple(extractors[name] for name in names)
+        most = _most(size, wanted)
+        shards += [Shard(tuple(found[start : start + most]), wanted) for start in range(0, len(found), most)]
+    return shards
