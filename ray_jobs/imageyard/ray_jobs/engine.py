@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 Done = Callable[[Tally], None]
-"""Called as each shard is finished."""
+"""Called as each worker is ready, with what loading took, and as each shard is finished."""
 
 
 class Engine(Protocol):
@@ -52,7 +52,7 @@ class LocalEngine:
     def run(self, store: Store, shards: Sequence[Shard], done: Done) -> None:
         worker = Worker(store, self._place)
         try:
-            worker.prepare(needed(shards))
+            done(worker.prepare(needed(shards)))
             for shard in shards:
                 done(worker.process(shard))
         finally:

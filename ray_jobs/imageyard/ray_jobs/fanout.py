@@ -119,6 +119,8 @@ class RayEngine:
         """How many actors with `gpus` GPUs there may be, at least one: if there is no room now, nodes may be added."""
         import ray
 
+        if gpus > 1 and gpus != int(gpus):
+            raise JobError(f"{gpus:g} GPUs an actor: Ray gives a share of one GPU, or whole ones; say 1, 2 or 0.5")
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
         if gpus and all(node.get("GPU", 0) < gpus for node in nodes):
             raise JobError(
@@ -175,7 +177,7 @@ class _Run:
         from ray.exceptions import RayError, RayTaskError
 
         try:
-            ray.get(member.ready)
+            self._done(ray.get(member.ready))
             member.loaded = True
         except RayTaskError as error:
             if isinstance(error.cause, ImageyardError):

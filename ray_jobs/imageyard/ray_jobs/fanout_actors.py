@@ -38,14 +38,14 @@ def _keep_freed_memory() -> None:
 class _Actor:
     """A worker in its own process."""
 
-    def ready(self, url: str, place: Place, extractors: Sequence[Extractor]) -> None:
+    def ready(self, url: str, place: Place, extractors: Sequence[Extractor]) -> Tally:
         """Open the store, here, so that no credentials travel, and load every model.
 
         Ray has set OMP_NUM_THREADS to the actor's CPUs by now, and CUDA_VISIBLE_DEVICES to its GPUs.
         """
         _keep_freed_memory()
         self._worker = Worker(Store.open(url), place)
-        self._worker.prepare(extractors)
+        return self._worker.prepare(extractors)
 
     def process(self, shard: Shard, turn: int) -> Tally:
         return self._worker.process(shard, turn)
@@ -149,7 +149,7 @@ class Pool:
         """One more errand, if there is one that fits; towards the end none is taken that another could begin sooner."""
         if not member.in_flight:
             queue = self._alone or self._todo
-        elif member.in_flight[0][1].alone or len(self._todo) < len(self.members):
+        elif member.in_flight[0][1].alone or len(self._todo) < len(self.members) * len(member.in_flight):
             return
         else:
             queue = self._todo

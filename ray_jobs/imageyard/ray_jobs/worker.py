@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from imageyard.manifests.errors import ChangedError, NotFoundError
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 MAX_PIXELS = 100_000_000
+IMPORTED = ("numpy", "PIL.Image", "PIL.ImageCms", "pyarrow.parquet")
+"""What the first shard needs, and would have the models wait for."""
 RUNNERS = 4
 """Threads that call models on a GPU; how many call one model is for its extractor to say."""
 
@@ -85,7 +88,6 @@ class Worker:
         self._decoders = ThreadPoolExecutor(place.decoders, thread_name_prefix="decode") if place.decoders else None
         self._runners = ThreadPoolExecutor(RUNNERS, thread_name_prefix="run") if place.gpu else None
         self._decoding, self._modelling = Turns(), Turns()
-        self._loading_seconds = 0.0
         self._ended: float | None = None
 
     def close(self) -> None:
@@ -94,11 +96,16 @@ class Worker:
             if pool is not None:
                 pool.shutdown(cancel_futures=True)
 
-    def prepare(self, extractors: Iterable[Extractor]) -> None:
+    def prepare(self, extractors: Iterable[Extractor]) -> Tally:
         """Load every model now; raises ModelError, so that a job fails before any work is done."""
+        begun_at = time.monotonic()
+        for name in IMPORTED:
+            import_module(name)
         for extractor in extractors:
             if isinstance(extractor, ModelExtractor):
                 self._model(extractor)
+        self._ended = time.monotonic()
+        return Tally(loading_seconds=self._ended - begun_at)
 
     def process(self, shard: Shard, turn: int | None = None) -> Tally:
         """Measure a shard and write its facts; the chunks it makes depend on nothing but the shard.
@@ -129,8 +136,7 @@ class Worker:
         decoding = ordered(self._decoders, measure, self._until_all_begun(fetching, turn), ahead=ahead)
         self._modelling.wait(turn)
         idle = time.monotonic() - self._ended if models and self._ended is not None else 0.0
-        tally = Tally(images=len(shard.items), waited_for_shard_seconds=idle, loading_seconds=self._loading_seconds)
-        self._loading_seconds = 0.0
+        tally = Tally(images=len(shard.items), waited_for_shard_seconds=idle)
         return _gathered(decoding, wanted, Batches(models, self._runners), tally)
 
     def _until_all_begun(self, fetching: Iterator[Future[_Bytes]], turn: int) -> Iterator[Future[_Bytes]]:
@@ -151,12 +157,9 @@ class Worker:
         """The model, loaded once. Only one thread may call this at a time."""
         identity = extractor.identity()
         if identity not in self._models:
-            begun_at = time.monotonic()
             threads = self._place.model_threads or self._place.cpus
             model = extractor.load(threads=threads, gpu=self._place.gpu)
             self._models[identity] = Loaded(model, min(extractor.runs_at_once, RUNNERS))
-            self._loading_seconds += time.monotonic() - begun_at
-            self._ended = time.monotonic()
         return self._models[identity]
 
 
