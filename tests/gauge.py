@@ -35,11 +35,22 @@ def place() -> Row:
     }
 
 
+def meet(folder: Path, count: int) -> None:
+    """Return when `count` processes have come here."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / str(os.getpid())).touch()
+    end = time.monotonic() + 60
+    while len(list(folder.iterdir())) < count:
+        if time.monotonic() > end:
+            raise TimeoutError(f"of {count} workers some never came to {folder}")
+        time.sleep(0.02)
+
+
 class WhereModel:
     batch = BATCH
 
-    def __init__(self, seconds: float, place: Row) -> None:
-        self._seconds, self._place = seconds, place
+    def __init__(self, seconds: float, place: Row, meet: tuple[str, int] | None = None) -> None:
+        self._seconds, self._place, self._meet = seconds, place, meet
 
     def prepare(self, image: Decoded) -> np.ndarray:
         import numpy as np
@@ -47,6 +58,8 @@ class WhereModel:
         return np.asarray(image.rgb)
 
     def run(self, images: Sequence[np.ndarray]) -> list[Row]:
+        if self._meet is not None:
+            meet(Path(self._meet[0]), self._meet[1])
         time.sleep(self._seconds)
         return [self._place | {"size": image.shape[0] * image.shape[1]} for image in images]
 
@@ -59,6 +72,8 @@ class Where(ModelExtractor):
 
     seconds: float = 0.0
     broken: bool = False
+    meet: tuple[str, int] | None = None
+    """A folder, and how many processes must have come there before a run begins."""
 
     @classmethod
     def columns(cls) -> Sequence[pa.Field]:
@@ -74,7 +89,7 @@ class Where(ModelExtractor):
     def load(self, *, threads: int, gpu: bool) -> WhereModel:
         if self.broken:
             raise ModelError("a model that was not needed was loaded")
-        return WhereModel(self.seconds, place())
+        return WhereModel(self.seconds, place(), self.meet)
 
 
 class WherePixels(PixelExtractor):

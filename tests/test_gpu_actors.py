@@ -88,9 +88,11 @@ def all_free() -> None:
 
 
 @pytest.mark.parametrize(("share", "actors"), [(1, 2), (0.5, 4), (0.6, 2)])
-def test_actors_share_the_work_each_with_the_gpu_that_ray_gave_it(store: Store, share: float, actors: int) -> None:
+def test_actors_share_the_work_each_with_the_gpu_that_ray_gave_it(
+    store: Store, tmp_path: Path, share: float, actors: int
+) -> None:
     all_free()
-    extractor, items = Where(seconds=0.2), stored(store, 48)
+    extractor, items = Where(meet=(f"{tmp_path}/met", actors)), stored(store, 48)
     done: list[Tally] = []
     RayEngine(gpus=share).run(store, cut(items, 2, extractor), done.append)
     found = {row["pid"]: row for row in told(store, extractor, items)}
@@ -138,9 +140,11 @@ def test_work_without_a_model_has_no_gpu_and_does_not_wait_for_one(store: Store)
     assert {row["visible"] for row in rows} == {""}
 
 
-def test_of_one_job_the_shards_that_need_a_model_go_to_the_gpus_and_the_others_do_not(store: Store) -> None:
+def test_of_one_job_the_shards_that_need_a_model_go_to_the_gpus_and_the_others_do_not(
+    store: Store, tmp_path: Path
+) -> None:
     all_free()
-    model, plain, items = Where(seconds=0.1), WherePixels(), stored(store, 16)
+    model, plain, items = Where(meet=(f"{tmp_path}/met", 2)), WherePixels(), stored(store, 16)
     shards = [*cut(items[:8], 2, model, plain), *cut(items[8:], 2, plain)]
     RayEngine(gpus=1).run(store, shards, lambda tally: None)
     assert {row["given"] for row in told(store, model, items[:8])} == {"0", "1"}
@@ -149,10 +153,10 @@ def test_of_one_job_the_shards_that_need_a_model_go_to_the_gpus_and_the_others_d
     assert not {row["pid"] for row in with_model} & {row["pid"] for row in without}
 
 
-def test_gpus_are_given_back_while_the_last_long_shard_is_still_at_work(store: Store) -> None:
+def test_gpus_are_given_back_while_the_last_long_shard_is_still_at_work(store: Store, tmp_path: Path) -> None:
     all_free()
-    items = stored(store, 24)
-    shards = [*cut(items[:20], 20, Where(seconds=1)), *cut(items[20:], 1, Where(seconds=0.01))]  # 5 s, and nothing
+    items, both = stored(store, 24), (f"{tmp_path}/met", 2)
+    shards = [*cut(items[:20], 20, Where(seconds=2, meet=both)), *cut(items[20:], 1, Where(meet=both))]
     seen, ended = [], threading.Event()
 
     def look() -> None:

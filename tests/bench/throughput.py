@@ -1,6 +1,6 @@
 """A whole tagging job, store to committed version, against the same session fed from memory, in alternating rounds.
 
-    python tests/bench/throughput.py [--images 512] [--rounds 5] [--cost 20 50 100] [--store file s3] [--folder JPEGS]
+    python tests/bench/throughput.py [--images 512] [--rounds 3] [--cost 20 50 100] [--store file s3] [--folder JPEGS]
     python tests/bench/throughput.py --vit-b --gpu
 
 Work: 512 x 512 JPEGs in the drop folder are taken in, decoded, probed, thumbnailed and tagged by a vision transformer
@@ -110,6 +110,23 @@ def a_job(dataset: Dataset, recipe: Recipe, models: Path, placement: Placement) 
     return Job(times.at["writing the report"] - begun - starting, starting, cpu[0], outcome.tally, phases)
 
 
+def busy() -> float:
+    """CPU seconds that this machine has worked, for whomever."""
+    user, nice, system, *_ = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]
+    return (int(user) + int(nice) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
+@contextmanager
+def others() -> Iterator[list[float]]:
+    """Cores that anybody but this process and its children worked on, on average; put into the list at the end."""
+    found = [0.0]
+    with cpu_of_this_tree() as own:
+        begun, before = time.perf_counter(), busy()
+        yield found
+        seconds, all_cpu = time.perf_counter() - begun, busy() - before
+    found[0] = max(0.0, all_cpu - own[0]) / seconds
+
+
 def from_memory(tagger: OnnxTagger, inputs: np.ndarray, count: int) -> float:
     """Seconds that the session takes for `count` images, in whole batches."""
     batches = [inputs[at : at + tagger.batch] for at in range(0, len(inputs), tagger.batch)]
@@ -154,19 +171,25 @@ def compare(
             dataset = Dataset.open(f"{url}/{tagger}-{placement.actors}-{number}-{time.time_ns()}")
             for name, data in images.items():
                 dataset.store.create(f"drop/{name}", data)
-            memory = min(from_memory(session, inputs, count // 2) for session in sessions)
+            with others() as before:
+                memory = min(from_memory(session, inputs, count // 2) for session in sessions)
             recipe = parse_recipe({"dataset": dataset.url, "steps": ["ingest", {"tag": {"model": tagger}}]}, where="")
-            job = a_job(dataset, recipe, folder, placement)
-            memory += min(from_memory(session, inputs, count - count // 2) for session in sessions)
+            with others() as beside:
+                job = a_job(dataset, recipe, folder, placement)
+            with others() as after:
+                memory += min(from_memory(session, inputs, count - count // 2) for session in sessions)
             work = job.tally
             lanes = placement.actors
             alone = memory / count * placement.threads  # of one model thread, for an image
-            beside = work.decoding_seconds / count
+            decoding = work.decoding_seconds / count
             row = {
                 "memory images/s": count / memory,
                 "job images/s": count / job.seconds,
                 "ratio": memory / job.seconds,
-                "ceiling if all share the cores": alone / (alone + beside) if placement is EACH else 1.0,
+                "ceiling if all share the cores": alone / (alone + decoding) if placement is EACH else 1.0,
+                "model at work, share of the job": work.model_seconds / lanes / job.seconds,
+                "cores of others, memory": (before[0] + after[0]) / 2,
+                "cores of others, job": beside[0],
                 "CPU s per 1,000 images": job.cpu / count * 1000,
                 "workers ready after s": job.starting,
                 "model load s": work.loading_seconds / lanes,
@@ -200,7 +223,7 @@ def compare(
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--images", type=int, default=512)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--cost", type=int, nargs="*", choices=list(COSTS), default=[20])
     parser.add_argument(
         "--vit-b", action="store_true", help="the shape of wd-vit-tagger-v3: seconds an image on a core"

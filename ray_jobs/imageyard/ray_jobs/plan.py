@@ -12,11 +12,14 @@ from imageyard.ray_jobs.work import Item, Shard
 
 LARGEST = 512
 SMALLEST = 8
+WHOLE = 32
+"""Larger shards are so many whole times: a GPU's batch, of which a shard's last is as dear as a full one."""
 
 
 def shard_size(images: int, parallel: int) -> int:
     """Images a shard: a few shards for each worker, within bounds. It changes the speed, never the result."""
-    return max(SMALLEST, min(LARGEST, images // (4 * parallel)))
+    size = max(SMALLEST, min(LARGEST, images // (4 * parallel)))
+    return size if size < WHOLE else size - size % WHOLE
 
 
 def _most(size: int, extractors: Iterable[Extractor]) -> int:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 MAX_PIXELS = 100_000_000
-IMPORTED = ("numpy", "PIL.Image", "PIL.ImageCms", "pyarrow.parquet")
+IMPORTED = ("numpy", "PIL.ImageCms", "PIL.JpegImagePlugin", "PIL.TiffImagePlugin", "pyarrow.parquet")
 """What the first shard needs, and would have the models wait for."""
 RUNNERS = 4
 """Threads that call models on a GPU; how many call one model is for its extractor to say."""
