@@ -286,7 +286,7 @@ def test_a_report_of_nothing_shows_its_head_and_no_section() -> None:
         "the other is kept because it holds more real pixels",
         "variant agreement 0.95 (0.9 or more)",
         "semantic cosine 0.93 (0.9 or more)",
-        "Kept both chelsea.png",
+        "Kept both tabby 0.93",
         "Dropped, 1,202",
         "and 1,200 more",
         "anomaly or normal?",

@@ -5,17 +5,12 @@ from collections.abc import Sequence
 
 from imageyard.ray_jobs.report_charts import bar, tone
 from imageyard.ray_jobs.report_data import Alike, Apart, Picture, Report
+from imageyard.ray_jobs.report_overlay import TAGS_IN_VIEW, boxes, tags
 from imageyard.ray_jobs.report_text import number, text
 
-_TAGS_IN_VIEW = 4
 _NAMES_IN_VIEW = 3
-
-
-def _tags(tags: Sequence[tuple[str, float]]) -> str:
-    if not tags:
-        return ""
-    chips = "".join(f'<li class="u">{text(tag)}<span>{score:.2f}</span></li>' for tag, score in tags)
-    return f'<ul class="tags">{chips}</ul>'
+UNSAFE = "not-safe"
+"""The check of pictures that are blurred until somebody asks to see them."""
 
 
 def _details(picture: Picture) -> str:
@@ -26,9 +21,10 @@ def _details(picture: Picture) -> str:
         rows.append(("step", text(picture.rejection.step), "u"))
         if picture.rejection.because:
             rows.append(("reason", text(picture.rejection.reason), "u"))
+    if picture.boxes_more:
+        rows.append(("boxes not drawn", number(picture.boxes_more), ""))
     listed = "".join(f'<div><dt>{name}</dt><dd class="{style}">{value}</dd></div>' for name, value, style in rows)
-    more = _tags(picture.tags[_TAGS_IN_VIEW:])
-    return f"<details><summary>Details</summary>{more}<dl>{listed}</dl></details>"
+    return f"<details><summary>Details</summary><dl>{listed}</dl></details>"
 
 
 def _near(apart: Apart) -> str:
@@ -55,12 +51,27 @@ def card(picture: Picture, *, key: str, mark: str = "") -> str:
     `mark` is one more id there, for links that should not enlarge the picture.
     """
     name = text(picture.name)
-    said = text(picture.caption or ", ".join(tag for tag, _ in picture.tags[:_TAGS_IN_VIEW]))
+    said = text(picture.caption or ", ".join(tag for tag, _ in picture.tags[:TAGS_IN_VIEW]))
     if picture.thumbnail:
         data = base64.b64encode(picture.thumbnail).decode()
-        shown = f'<img src="data:image/jpeg;base64,{data}" alt="{name}{": " if said else ""}{said}" decoding="async">'
+        image = f'<img src="data:image/jpeg;base64,{data}" alt="{name}{": " if said else ""}{said}" decoding="async">'
+        shown = f'<span class="look">{image}{boxes(picture)}</span>'
     else:
         shown = "<span>no preview</span>"
+    veil = ' class="card veiled"' if picture.rejection and picture.rejection.check == UNSAFE else ' class="card"'
+    also = ", ".join(picture.also[:_NAMES_IN_VIEW]) + (" …" if len(picture.also) > _NAMES_IN_VIEW else "")
+    place = f'<span class="mark" id="{mark}"></span>' if mark else ""
+    caption = f'<p class="caption u">{text(picture.caption)}</p>' if picture.caption else ""
+    return (
+        f'<li{veil} id="{key}">{place}<div class="shot"><a class="thumb" href="#{key}">{shown}</a>{tags(picture)}</div>'
+        f'<div class="about"><p class="name u" title="{name}">{name}</p>'
+        + (f'<p class="soft u">also {text(also)}</p>' if also else "")
+        + f"{_mini(picture)}{_verdict(picture)}{caption}{_details(picture)}</div></li>"
+    )
+
+
+def _mini(picture: Picture) -> str:
+    """Role, size, class and rating, as far as they are known."""
     mini = []
     if picture.rejection is None:
         mini.append(f'<span><span class="dot {tone(picture.role)}"></span>{text(picture.role)}</span>')
@@ -68,16 +79,10 @@ def card(picture: Picture, *, key: str, mark: str = "") -> str:
         mini.append(f"<span>{number(picture.width)} × {number(picture.height)}</span>")
     if picture.label is not None:
         mini.append(f'<span class="u">{text(picture.label)}</span>')
-    also = ", ".join(picture.also[:_NAMES_IN_VIEW]) + (" …" if len(picture.also) > _NAMES_IN_VIEW else "")
-    place = f'<span class="mark" id="{mark}"></span>' if mark else ""
-    caption = f'<p class="caption u">{text(picture.caption)}</p>' if picture.caption else ""
-    return (
-        f'<li class="card" id="{key}">{place}<a class="thumb" href="#{key}">{shown}</a>'
-        f'<div class="about"><p class="name u" title="{name}">{name}</p>'
-        + (f'<p class="soft u">also {text(also)}</p>' if also else "")
-        + (f'<p class="mini">{"".join(mini)}</p>' if mini else "")
-        + f"{_verdict(picture)}{caption}{_tags(picture.tags[:_TAGS_IN_VIEW])}{_details(picture)}</div></li>"
-    )
+    if picture.rating is not None:
+        name, score = picture.rating
+        mini.append(f'<span class="u rating" title="rating">{text(name)}{f" {score:.2f}" if score else ""}</span>')
+    return f'<p class="mini">{"".join(mini)}</p>' if mini else ""
 
 
 def contact_sheet(pictures: Sequence[Picture], *, key: str) -> str:

@@ -1,0 +1,4 @@
+"""The style of plots in a report."""
+
+PLOTS = """
+"""
