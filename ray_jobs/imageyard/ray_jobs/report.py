@@ -1,7 +1,9 @@
 """The report of one job: one self-contained HTML page by which a curator judges what the job did."""
 
-from imageyard.ray_jobs.report_cards import UNSAFE, contact_sheet, duplicates, rejections
+from imageyard.ray_jobs.report_analysis import figures
+from imageyard.ray_jobs.report_cards import contact_sheet, duplicates, rejections, switches
 from imageyard.ray_jobs.report_charts import ROLES, bar, distances, ranked, scatter, shapes, short_sides, stacked, tone
+from imageyard.ray_jobs.report_coverage import coverage
 from imageyard.ray_jobs.report_data import Alike, Apart, Picture, Rejection, Report, Totals
 from imageyard.ray_jobs.report_script import POLICY, SCRIPT
 from imageyard.ray_jobs.report_sections import Section, html, panel, panels, sheet, stack
@@ -30,10 +32,11 @@ def render(report: Report) -> bytes:
     """
     happened = (_funnel(report), _checks(report))
     measured = (_roles(report), _distances(report))
-    figures = (_tags(report), _sizes(report), _split(report))
+    counted = (_tags(report), _sizes(report), _split(report))
+    said = (*figures(report), coverage(report.coverage))
     sheets = (texts(report), _kept(report), _duplicates(report), _rejected(report))
     ends = (_waiting(report), _work(report), _recipe(report))
-    drawn = [section for section in (*happened, *measured, *figures, *sheets, *ends) if section[2]]
+    drawn = [section for section in (*happened, *measured, *counted, *said, *sheets, *ends) if section[2]]
     contents = "".join(f'<li><a href="#{key}">{name}</a></li>' for key, name, _ in drawn)
     title = f"{text(report.dataset)}, {_version(report)}"
     body = (
@@ -41,8 +44,8 @@ def render(report: Report) -> bytes:
         f'<nav aria-label="Contents"><ul>{contents}</ul></nav>' if drawn else "",
         '<main id="main">',
         _tiles(report),
-        panels(html(happened) + stack(measured) + html(figures)),
-        _see(report),
+        panels(html(happened) + stack(measured) + html(counted + said)),
+        switches(report),
         _FIND if any(section[2] for section in sheets) else "",
         *(section[2] for section in sheets),
         panels(html(ends)),
@@ -62,29 +65,6 @@ def render(report: Report) -> bytes:
         f"<script>{SCRIPT}</script></body></html>\n"
     )
     return page.encode()
-
-
-def _see(report: Report) -> str:
-    """Switches for what lies over the pictures, for those that have it."""
-    alike = (*report.conflicts, *report.foreign, *report.duplicates, *report.likenesses)
-    inside = (picture for unit in alike for picture in (*unit.kept, *unit.dropped))
-    retold = (one.picture for one in report.rewordings.shown) if report.rewordings else ()
-    tags = boxes = unsafe = False
-    for picture in (*report.kept, *report.rejected, *inside, *retold):
-        tags |= bool(picture.tags)
-        boxes |= bool(picture.boxes)
-        unsafe |= picture.rejection is not None and picture.rejection.check == UNSAFE
-    switches = (
-        ("see-tags", "tags over the pictures", tags, " checked"),
-        ("see-boxes", "boxes", boxes, " checked"),
-        ("see-unsafe", "pictures that are not safe", unsafe, ""),
-    )
-    drawn = "".join(
-        f'<label><input type="checkbox" id="{key}" autocomplete="off"{state}>{name}</label>'
-        for key, name, there, state in switches
-        if there
-    )
-    return f'<div class="see" role="group" aria-label="Show">{drawn}</div>' if drawn else ""
 
 
 _FIND = (

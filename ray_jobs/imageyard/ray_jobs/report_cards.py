@@ -144,3 +144,26 @@ def rejections(pictures: Sequence[Picture], checks: Sequence[str]) -> str:
         for nth, picture in enumerate(members)
     ]
     return f'<ul class="cards">{"".join(cards)}</ul>'
+
+
+def switches(report: Report) -> str:
+    """Switches for what lies over the pictures, for those that have it."""
+    alike = (*report.conflicts, *report.foreign, *report.duplicates, *report.likenesses)
+    inside = (picture for unit in alike for picture in (*unit.kept, *unit.dropped))
+    retold = (one.picture for one in report.rewordings.shown) if report.rewordings else ()
+    tags = boxes = unsafe = False
+    for picture in (*report.kept, *report.rejected, *inside, *retold):
+        tags |= bool(picture.tags)
+        boxes |= bool(picture.boxes)
+        unsafe |= picture.rejection is not None and picture.rejection.check == UNSAFE
+    switches = (
+        ("see-tags", "tags over the pictures", tags, " checked"),
+        ("see-boxes", "boxes", boxes, " checked"),
+        ("see-unsafe", "pictures that are not safe", unsafe, ""),
+    )
+    drawn = "".join(
+        f'<label><input type="checkbox" id="{key}" autocomplete="off"{state}>{name}</label>'
+        for key, name, there, state in switches
+        if there
+    )
+    return f'<div class="see" role="group" aria-label="Show">{drawn}</div>' if drawn else ""

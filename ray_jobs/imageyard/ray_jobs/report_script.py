@@ -43,7 +43,7 @@ SCRIPT = """
     link.replaceWith(still);
     for (const more of all("details", copy)) more.open = true;
     if (asked) copy.classList.remove("veiled");
-    still.tabIndex = copy.classList.contains("veiled") ? 0 : -1;
+    if (copy.classList.contains("veiled")) still.tabIndex = 0;
     place.replaceChildren(copy);
     at = cards.indexOf(card);
     if (!box.open) box.showModal();
