@@ -1,0 +1,83 @@
+"""What a sample says in words: its training text, its tags, whether the names of tags are a model's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from imageyard.manifests.dataset import Dataset
+from imageyard.manifests.sample import Sample
+from imageyard.manifests.version import ROLES, Role, Version
+from imageyard.ray_jobs.caption_text import joined
+from imageyard.ray_jobs.state import CAPTION, TAGS
+
+TEXT = "text"
+FURTHER = "caption-"
+"""How the names of further captions of an image begin."""
+
+Reading = Callable[[], Iterable[Sample]]
+"""Samples that can be read more than once, so that none need be held."""
+
+
+class Training(NamedTuple):
+    """What a trainer reads for an image."""
+
+    member: str | None
+    """`text`, `caption` or `tags`; None where it has none of them."""
+    text: str
+    """As it is written, line breaks and all."""
+
+
+class Tag(NamedTuple):
+    """A tag as the pair `tags` has it."""
+
+    name: str
+    score: float | None
+    """Its confidence, if one is said."""
+
+
+def reading(dataset: Dataset, version: Version, roles: Sequence[Role] = ()) -> Reading:
+    """The samples of `roles`, or if none are named of all but the rejected, in the order of their manifests."""
+    wanted = tuple(roles) or tuple(role for role in ROLES if role != "rejected")
+
+    def samples() -> Iterator[Sample]:
+        for role in wanted:
+            yield from dataset.read(version, role)
+
+    return samples
+
+
+def training_text(sample: Sample) -> Training:
+    """The composed text of a sample, else its caption, else its tags joined."""
+    for member in (TEXT, CAPTION):
+        value = sample.value(member)
+        if isinstance(value, str):
+            return Training(member, value)
+    tags = tags_of(sample)
+    return Training(TAGS, joined(tag.name for tag in tags)) if tags else Training(None, "")
+
+
+def tags_of(sample: Sample) -> list[Tag]:
+    """The tags of the pair `tags` in its own order; none where it is not a multi-label pair."""
+    value, metadata = sample.value(TAGS), sample.metadata(TAGS) or {}
+    names, scores = metadata.get("class-map"), metadata.get("confidence-map")
+    if not isinstance(value, list) or not isinstance(names, dict):
+        return []
+    known = scores if isinstance(scores, dict) else {}
+    found = []
+    for index in map(str, value):
+        if index in names:
+            score = known.get(index)
+            found.append(Tag(str(names[index]), float(score) if isinstance(score, int | float) else None))
+    return found
+
+
+def from_a_model(sample: Sample) -> bool:
+    """Whether a model gave the tags: then their names are those of its vocabulary, and none is misspelt."""
+    metadata = sample.metadata(TAGS) or {}
+    return metadata.get("human-annotated") != "yes" and "model" in metadata
+
+
+def further_captions(sample: Sample) -> list[str]:
+    """Names of the other captions of the image."""
+    return [name for name in sample.label_names if name.startswith(FURTHER) and isinstance(sample.value(name), str)]
