@@ -1,37 +1,16 @@
 """What analysis may say of a version, for tests of the report: every field has something to show."""
 
 from imageyard.ray_jobs.analysis.affected import Affected
-from imageyard.ray_jobs.analysis.caption_numbers import (
-    Bin,
-    CaptionNumbers,
-    Consistency,
-    Finding,
-    Limit,
-    Part,
-    Spread,
-    TriggerCoverage,
-)
-from imageyard.ray_jobs.analysis.coverage import (
-    Axis,
-    Coverage,
-    Cross,
-    Excess,
-    Looks,
-    Outlier,
-    Seen,
-    Shot,
-    Size,
-)
-from imageyard.ray_jobs.analysis.tag_numbers import (
-    Completeness,
-    Conflict,
-    NearTags,
-    TagCount,
-    TagMatrix,
-    TagNumbers,
-    TagPair,
-    TagsPerImage,
-)
+from imageyard.ray_jobs.analysis.axes import Axis, Cross, Excess, Seen
+from imageyard.ray_jobs.analysis.caption_numbers import CaptionNumbers, Limit, TriggerCoverage
+from imageyard.ray_jobs.analysis.coverage import Coverage
+from imageyard.ray_jobs.analysis.findings import Consistency, Finding, Part
+from imageyard.ray_jobs.analysis.looks import Looks, Outlier
+from imageyard.ray_jobs.analysis.near_tags import NearTags
+from imageyard.ray_jobs.analysis.next_shots import Shot, Size
+from imageyard.ray_jobs.analysis.spread import Bin, Spread
+from imageyard.ray_jobs.analysis.tag_numbers import Completeness, Conflict, TagCount, TagNumbers, TagsPerImage
+from imageyard.ray_jobs.analysis.tag_pairs import TagMatrix, TagPair
 
 TWO = Affected(2, ("shot-01.jpg", "shot-02.jpg"))
 MANY = Affected(14, tuple(f"shot-{number:02d}.jpg" for number in range(14)))
@@ -65,7 +44,7 @@ TAG_NUMBERS = TagNumbers(
     conflicts=(Conflict("hair length", ("long hair", "short hair"), TWO),),
     complete=Completeness(TWO, MANY, (("mychar", TWO),)),
 )
-SPREAD = Spread(12, 48.0, 61.5, 160.0, 231)
+SPREAD = Spread(12, 48.0, 61.5, 160, 231)
 CAPTION_NUMBERS = CaptionNumbers(
     images=62,
     captioned=61,
@@ -80,7 +59,7 @@ CAPTION_NUMBERS = CaptionNumbers(
     pieces=SPREAD,
     histogram=tuple(Bin(10 * at, 10 * at + 9, max(0, 9 - abs(at - 5)) + (at in (16, 23))) for at in range(24)),
     chunks=((1, 40), (2, 15), (3, 5), (4, 1)),
-    limits=(Limit("sdxl", 75, True, MANY), Limit("sd3", 256, False, Affected())),
+    limits=(Limit("sdxl", 75, "CLIP", True, MANY), Limit("sd3", 256, "T5", False, Affected())),
     findings=(
         Finding("CAP-SHORT", "error", "14 captions have fewer than 5 words.", MANY, 0.226, (("a cat", 2), ("dog", 1))),
         Finding("CAP-CASE", "warning", "Captions mix upper and lower case.", TWO, 0.03),
@@ -104,6 +83,7 @@ COVERAGE = Coverage(
     axes=(
         Axis(
             "view",
+            True,
             58,
             (
                 Seen("front", 40, 0.65, ("a.jpg",), (8, 20)),
@@ -115,17 +95,23 @@ COVERAGE = Coverage(
             4,
             (Excess("front", 40, 0.65, 0.5),),
             ("One view makes up 65 % of the images.",),
+            Affected(),
         ),
         Axis(
             "expression",
+            True,
             49,
             (Seen("smile", 22, 0.35, ("a.jpg",)), Seen("serious", 14, 0.2, ()), Seen("angry", 0, 0.0, (), (1, 1), 1)),
             2,
             None,
             (),
             (),
+            Affected(),
         ),
-        Axis("lighting", 12, (Seen("night", 12, 0.19, ()),), 1, 3, (), ("Only one kind of light is known.",)),
+        Axis(
+            "lighting", True, 12, (Seen("night", 12, 0.19, ()),), 1, 3, (), ("Only one kind of light is known.",), TWO
+        ),
+        Axis("pose", False, 0, (), 0, 4, (), (), Affected()),
     ),
     crosses=(
         Cross(

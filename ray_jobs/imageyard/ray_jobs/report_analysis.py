@@ -3,13 +3,15 @@
 from collections.abc import Sequence
 
 from imageyard.ray_jobs.analysis.affected import Affected
-from imageyard.ray_jobs.analysis.caption_numbers import CaptionNumbers, Finding, TriggerCoverage
+from imageyard.ray_jobs.analysis.caption_numbers import CaptionNumbers, TriggerCoverage
+from imageyard.ray_jobs.analysis.findings import Finding
 from imageyard.ray_jobs.analysis.tag_numbers import TagNumbers
 from imageyard.ray_jobs.report_charts import bar
 from imageyard.ray_jobs.report_data import Report
 from imageyard.ray_jobs.report_plots import Bar, heat, histogram
 from imageyard.ray_jobs.report_sections import Section, panel
 from imageyard.ray_jobs.report_text import number, plural, share, text
+from imageyard.ray_jobs.state import TAGS
 
 CHUNKS = (75, 150, 225)
 """Tokens of one, two and three windows of CLIP, without begin and end: what trainers read of a caption."""
@@ -55,11 +57,16 @@ def _per_image(report: Report) -> Section:
             (
                 ("images with tags", f"{number(numbers.tagged)} of {number(numbers.images)}"),
                 ("different tags", number(numbers.vocabulary)),
-                ("tags an image, median", number(numbers.per_image.median)),
+                ("tags an image, median", f"{numbers.per_image.median:g}"),
                 ("bits of entropy", f"{numbers.entropy:.1f}"),
             )
         )
-    return panel(key, name, facts + histogram(bars, label=label, unit="tags", of="images"))
+    lead = (
+        f"Here and below, of {number(report.counted)} of {number(report.shown.kept)} pictures, evenly spread."
+        if report.counted is not None and report.counted < report.shown.kept
+        else ""
+    )
+    return panel(key, name, facts + histogram(bars, label=label, unit="tags", of="images"), lead=lead)
 
 
 def _binned(counts: Sequence[tuple[int, int]]) -> list[Bar]:
@@ -109,26 +116,27 @@ def _lengths(numbers: CaptionNumbers | None) -> Section:
     lines = [line for at, line in enumerate(CHUNKS) if at == 0 or longest > CHUNKS[at - 1]]
     label = (
         f"{unit} of {plural(numbers.captioned, 'training text')}: {number(tokens.minimum)} to "
-        f"{number(tokens.maximum)}, half of them up to {number(tokens.median)}"
+        f"{number(tokens.maximum)}, half of them up to {tokens.median:g}"
     )
     facts = _facts(
         (
             ("training texts", f"{number(numbers.captioned)} of {number(numbers.images)}"),
             ("tag lists", number(numbers.tag_lists)),
             ("prose", number(numbers.prose)),
-            ("tokens, median", number(tokens.median)),
+            ("tokens, median", f"{tokens.median:g}"),
             ("95 % have at most", number(tokens.p95)),
         )
     )
     cut = "".join(
-        f'<tr><th scope="row"><span class="u">{text(limit.name)}</span></th><td class="num">{number(limit.tokens)}</td>'
+        f'<tr><th scope="row"><span class="u">{text(limit.name)}</span> '
+        f'<span class="soft u">{text(limit.encoder)}</span></th><td class="num">{number(limit.tokens)}</td>'
         f'<td class="num">{number(limit.cut.images)}</td><td class="u soft">{some(limit.cut)}</td></tr>'
         for limit in numbers.limits
         if limit.asked or limit.cut.images
     )
     table = (
         '<table class="rows"><thead><tr><th scope="col">Text encoder</th><th scope="col" class="num">Reads</th>'
-        f'<th scope="col" class="num">Cuts</th><td></td></tr></thead><tbody>{cut}</tbody></table>'
+        f'<th scope="col" class="num">Cuts</th><th scope="col">Such as</th></tr></thead><tbody>{cut}</tbody></table>'
         if cut
         else ""
     )
@@ -174,7 +182,7 @@ def _trigger(one: TriggerCoverage) -> str:
 
 def _caption_findings(numbers: CaptionNumbers | None) -> Section:
     key, name = "caption-findings", "What to look at in the captions"
-    if numbers is None or not numbers.findings:
+    if numbers is None or not numbers.findings or {member for member, _ in numbers.sources} == {TAGS}:
         return panel(key, name, "")
     rows = "".join(_finding(one) for one in numbers.findings[:_FINDINGS])
     body = (
@@ -226,7 +234,7 @@ def _tag_findings(numbers: TagNumbers | None) -> Section:
         (numbers.complete.without_tags, "no tags"),
         (numbers.complete.without_caption, "no caption"),
     ):
-        if affected.images:
+        if 0 < affected.images < numbers.images:
             rows.append((words, "", some(affected), affected.images))
     if numbers.rare:
         tags = ", ".join(one.tag for one in numbers.rare[:_LISTED])

@@ -1,6 +1,8 @@
 """How a training set covers what a model must see, as a section of a report: axes, gaps, and what to shoot next."""
 
-from imageyard.ray_jobs.analysis.coverage import Axis, Coverage, Cross, Looks, Seen
+from imageyard.ray_jobs.analysis.axes import Axis, Cross, Seen
+from imageyard.ray_jobs.analysis.coverage import Coverage
+from imageyard.ray_jobs.analysis.looks import Looks
 from imageyard.ray_jobs.report_analysis import some
 from imageyard.ray_jobs.report_charts import bar
 from imageyard.ray_jobs.report_plots import against, heat
@@ -22,21 +24,24 @@ def coverage(found: Coverage | None) -> Section:
     beside = f'<div class="pieces">{wanted}{_size(found)}{_looks(found.looks)}</div>'
     aimed = any(one.wanted for axis in found.axes for one in axis.values)
     legend = '<p class="soft">Pale: as many as are wanted, from the black line on.</p>' if aimed else ""
-    axes = "".join(_axis(axis) for axis in found.axes)
+    axes = "".join(_axis(axis) for axis in found.axes if axis.known)
+    unknown = ", ".join(text(axis.name) for axis in found.axes if not axis.known)
+    blank = f'<p class="soft u">Of these axes nothing is known: {unknown}.</p>' if unknown else ""
     crosses = "".join(_cross(cross) for cross in found.crosses[:_CROSSES])
     parts = (
         beside
         + (f'<div>{legend}<div class="axes">{axes}</div></div>' if axes else "")
+        + blank
         + (f'<div class="pieces">{crosses}</div>' if crosses else "")
     )
     by = f" by {text(found.model)}" if found.model else ""
-    lead = f"For a {found.profile}, read from {found.source or 'nothing'}{by}. {text(found.reason)}"
+    lead = f"For a {text(found.profile)}, read from {found.source or 'nothing'}{by}. {text(found.reason)}"
     return panel(key, name, f'<div class="parts">{parts}</div>', lead=lead, size="full")
 
 
 def _size(found: Coverage) -> str:
     severity = found.size.severity
-    mark = f'<span class="severity {severity}">{severity}</span> ' if severity else ""
+    mark = f'<span class="severity {text(severity)}">{text(severity)}</span> ' if severity else ""
     removed = "".join(
         f'<p class="u">{text(what)}: {plural(affected.images, "image")} <span class="soft">{some(affected)}</span></p>'
         for what, affected in found.remove
@@ -74,6 +79,7 @@ def _axis(axis: Axis) -> str:
         for one in axis.excess
     ]
     notes += [text(note) for note in axis.notes]
+    notes += [f"other ones: {some(axis.strays)}"] if axis.strays.names else []
     left = len(axis.values) - len(shown)
     notes += [f"and {plural(left, 'value')} more"] if left > 0 else []
     said = "".join(f'<p class="u soft">{note}</p>' for note in notes)
@@ -96,6 +102,8 @@ def _seen(one: Seen, most: int, *, over: bool) -> str:
     if one.wanted is not None:
         low, high = one.wanted
         wanted = f"of {number(low)}" if low == high else f"of {number(low)}–{number(high)}"
+    if not one.tellable:
+        wanted += " (no tag says it)"
     if over:
         wanted = f'<span class="over-much">too many</span> {wanted}'
     elif one.missing:

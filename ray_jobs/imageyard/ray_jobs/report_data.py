@@ -6,9 +6,9 @@ from imageyard.ray_jobs.analysis.caption_numbers import CaptionNumbers
 from imageyard.ray_jobs.analysis.coverage import Coverage
 from imageyard.ray_jobs.analysis.tag_numbers import TagNumbers
 from imageyard.ray_jobs.duplicates import Apart
-from imageyard.ray_jobs.wordings import Wording
+from imageyard.ray_jobs.rewording import Rewording
 
-__all__ = ["Alike", "Apart", "Box", "Picture", "Rejection", "Report", "Reworded", "Rewordings", "Totals", "Wording"]
+__all__ = ["Alike", "Apart", "Box", "Picture", "Rejection", "Report", "Reworded", "Rewording", "Rewordings", "Totals"]
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Reworded:
     """One picture with those of its texts that are not what they were."""
 
     picture: Picture
-    wordings: tuple[Wording, ...]
+    rewordings: tuple[Rewording, ...]
 
 
 @dataclass(frozen=True)
@@ -132,10 +132,11 @@ class Report:
     behind `kept`, `rejected`, and of what is alike, `conflicts` (in their labels), `duplicates` (a kept one and the
     dropped), `likenesses` (both kept) and `foreign` (in other datasets), so that the page can say "48 of 1,204".
     `distances` are those of dropped copies and `within` the largest that counted as one, in bits of 256. `promises`
-    are sentences on the search for duplicates; `rewordings` is None where no picture has a text. `per_image` are
-    (tags, images that have so many), rising; `tag_numbers`, `caption_numbers` and `coverage` are None where nothing
-    was counted. `split` is what the split certified, by name a text or named texts. `funnel` names the stages from
-    what was found to what is unique; where it is empty, those counts that have a stage's name stand in.
+    are sentences on the search for duplicates; `rewordings` is None where no picture has a text. Of `counted`
+    pictures, `per_image` are (tags, images that have so many), rising; `tag_numbers`, `caption_numbers` and
+    `coverage` are None where nothing was counted. `split` is what the split certified, by name a text or named
+    texts. `funnel` names the stages from what was found to what is unique; where it is empty, those counts that
+    have a stage's name stand in.
     """
 
     dataset: str
@@ -165,6 +166,7 @@ class Report:
     promises: tuple[str, ...] = ()
     split: tuple[tuple[str, str | tuple[tuple[str, str], ...]], ...] = ()
     rewordings: Rewordings | None = None
+    counted: int | None = None
     per_image: tuple[tuple[int, int], ...] = ()
     tag_numbers: TagNumbers | None = None
     caption_numbers: CaptionNumbers | None = None

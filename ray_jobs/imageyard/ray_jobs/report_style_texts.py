@@ -62,7 +62,8 @@ del{background:var(--gone);text-decoration:line-through;box-shadow:0 0 0 .1em va
 .one .card{width:auto}
 
 @media (hover:hover){.shot:hover .over:not(:has(details[open],:hover,:focus-within)){opacity:.92}}
-@media (pointer:coarse){details summary{padding-block:.4rem}.over summary{padding-block:.5rem}.see label{padding-block:.6rem}}
+@media (pointer:coarse){
+ details summary{padding-block:.4rem}.over summary{padding-block:.5rem}.see label{padding-block:.6rem}}
 @media (max-width:40rem){
  .retold>.pair{grid-template-columns:minmax(0,1fr);gap:.7rem}
  .retold .one .card{flex-direction:row;gap:.8rem}.retold .one .shot{flex:0 0 6.5rem}

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from imageyard.ray_jobs.report_cards import card
-from imageyard.ray_jobs.report_data import Picture, Report, Reworded, Rewordings, Wording
+from imageyard.ray_jobs.report_data import Picture, Report, Reworded, Rewording, Rewordings
 from imageyard.ray_jobs.report_sections import Section
 from imageyard.ray_jobs.report_text import number, plural, text
-from imageyard.ray_jobs.wordings import Compared, Kind, compared
+from imageyard.ray_jobs.rewording import Compared, Kind, compared
 
 _MARKS: dict[Kind, tuple[str, str]] = {
     "same": ("", ""),
@@ -68,7 +68,7 @@ def _moves(name: str, mark: str, tags: Sequence[tuple[str, int]]) -> str:
 
 
 def _unit(one: Reworded, found: Rewordings, key: str) -> str:
-    said = "".join(_wording(wording, found.older) for wording in one.wordings)
+    said = "".join(_wording(wording, found.older) for wording in one.rewordings)
     return (
         f'<li class="pair"><ul class="one">{card(_alone(one.picture), key=key)}</ul>'
         f'<div class="wordings">{said}</div></li>'
@@ -80,7 +80,7 @@ def _alone(picture: Picture) -> Picture:
     return replace(picture, caption=None, tags=(), people=frozenset(), also=())
 
 
-def _wording(wording: Wording, older: int | None) -> str:
+def _wording(wording: Rewording, older: int | None) -> str:
     sides = compared(wording)
     name = text(_CALLED.get(wording.member, wording.member))
     head = f'<h4 class="u">{name}</h4>'

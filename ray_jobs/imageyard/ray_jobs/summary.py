@@ -16,8 +16,9 @@ from imageyard.ray_jobs.report import render
 from imageyard.ray_jobs.report_data import Alike, Picture, Report, Totals
 from imageyard.ray_jobs.report_text import promises, value
 from imageyard.ray_jobs.state import class_of
+from imageyard.ray_jobs.summary_numbers import numbers_of
 from imageyard.ray_jobs.summary_pictures import Line, columns_of, looks, picture_of, rejection_of, tags_of
-from imageyard.ray_jobs.summary_texts import spread, tags_per_image, text_changes
+from imageyard.ray_jobs.summary_texts import spread, text_changes
 from imageyard.ray_jobs.work import Tally
 
 __all__ = ["columns_of", "report_of", "tags_of"]
@@ -48,6 +49,7 @@ def report_of(dataset: Dataset, version: Version, tally: Tally, waiting: Sequenc
     units = {name: _first(blocks, name) for name, blocks in alike.items()}
     inside = [by_key[key] for blocks in units.values() for block in blocks for key in block.keys]
     texts = text_changes(dataset, version, ((line.role, line.sample) for line in kept))
+    numbers = numbers_of(dataset, version, kept)
     shown = (*shown_kept, *shown_refused, *inside)
     look = looks(
         dataset, version, list(dict.fromkeys((*(one.key for one in shown), *(one.key for one in texts.shown))))
@@ -95,7 +97,11 @@ def report_of(dataset: Dataset, version: Version, tally: Tally, waiting: Sequenc
             promises=promises(version.certificates.get("dedup", {})),
             split=_facts(version.certificates.get("split", {})),
             rewordings=texts.report(lambda told: picture(Line(told.key, told.role, told.sample))),
-            per_image=tags_per_image(line.sample for line in kept),
+            counted=numbers.counted,
+            per_image=numbers.per_image,
+            tag_numbers=numbers.tags,
+            caption_numbers=numbers.captions,
+            coverage=numbers.coverage,
         )
     )
 

@@ -63,7 +63,7 @@ def tags_of(sample: Sample, name: str = TAGS) -> tuple[tuple[str, float], ...]:
     if not isinstance(names, dict):
         return ()
     scores = scores if isinstance(scores, dict) else {}
-    found = [(str(said), float(scores.get(index) or 0)) for index, said in names.items()]
+    found = [(str(said), _number(scores.get(index)) or 0.0) for index, said in names.items()]
     return tuple(sorted(found, key=lambda tag: (-tag[1], tag[0])))
 
 
@@ -87,8 +87,8 @@ def _by_person(sample: Sample, name: str) -> bool:
 def rating_of(sample: Sample) -> tuple[str, float] | None:
     """The rating and its score, 0 where none is said."""
     metadata = sample.metadata(RATING) or {}
-    name, score = metadata.get("class-name"), metadata.get("confidence")
-    return None if name is None else (str(name), float(score) if isinstance(score, int | float) else 0.0)
+    name = metadata.get("class-name")
+    return None if name is None else (str(name), _number(metadata.get("confidence")) or 0.0)
 
 
 def boxes_of(sample: Sample, size: tuple[int | None, int | None]) -> list[Box]:
@@ -118,35 +118,29 @@ def _frame(said: Json, size: tuple[int | None, int | None]) -> tuple[float, floa
     """Width and height of the picture that boxes are measured in."""
     one = said[0] if isinstance(said, list) and said else said
     width, height = (one.get("width"), one.get("height")) if isinstance(one, dict) else size
-    good = _is_number(width) and _is_number(height) and width > 0 and height > 0
-    return (float(width), float(height)) if good else None
+    across, down = _number(width), _number(height)
+    return (across, down) if across and down and across > 0 and down > 0 else None
 
 
 def _box(said: Json, frame: tuple[float, float], classes: Mapping[str, Json], about: Json) -> Box | None:
     if not isinstance(said, dict):
         return None
-    sides = [said.get(side) for side in ("left", "top", "width", "height")]
-    if not all(map(_is_number, sides)):
+    left, top, width, height = (_number(said.get(side)) for side in ("left", "top", "width", "height"))
+    if left is None or top is None or width is None or height is None:
         return None
-    left, top, width, height = map(float, sides)
     right, bottom = min(1.0, (left + width) / frame[0]), min(1.0, (top + height) / frame[1])
     left, top = max(0.0, left / frame[0]), max(0.0, top / frame[1])
     if right <= left or bottom <= top:
         return None
     label = classes.get(str(said.get("class_id")), said.get("class_id"))
-    score = about.get("confidence") if isinstance(about, dict) else None
-    return Box(
-        "?" if label is None else str(label),
-        left,
-        top,
-        right - left,
-        bottom - top,
-        score if _is_number(score) else None,
-    )
+    score = _number(about.get("confidence")) if isinstance(about, dict) else None
+    return Box("?" if label is None else str(label), left, top, right - left, bottom - top, score)
 
 
-def _is_number(said: Json) -> bool:
-    return isinstance(said, int | float) and not isinstance(said, bool) and math.isfinite(said)
+def _number(said: Json) -> float | None:
+    """A finite JSON number, or None."""
+    good = isinstance(said, int | float) and not isinstance(said, bool) and math.isfinite(said)
+    return float(said) if good else None
 
 
 def rejection_of(sample: Sample, copy: Dropped | None) -> Rejection:

@@ -11,10 +11,10 @@ from imageyard.manifests.dataset import Dataset
 from imageyard.manifests.diff import diff
 from imageyard.manifests.sample import Json, Sample
 from imageyard.manifests.version import Role, Version
-from imageyard.ray_jobs.caption_text import is_prose, pieces_of, same_as
+from imageyard.ray_jobs.caption_text import same_as
 from imageyard.ray_jobs.report_data import Picture, Reworded, Rewordings
+from imageyard.ray_jobs.rewording import Rewording, Text, tags_gone_and_come
 from imageyard.ray_jobs.state import CAPTION, TAGS
-from imageyard.ray_jobs.wordings import Text, Wording, tags_gone_and_come
 
 T = TypeVar("T")
 
@@ -31,7 +31,7 @@ class Told:
     key: str
     role: Role
     sample: Sample
-    wordings: tuple[Wording, ...]
+    rewordings: tuple[Rewording, ...]
 
 
 class Sampled(Generic[T]):
@@ -62,16 +62,16 @@ class TextChanges:
     spelled: dict[str, str] = field(default_factory=dict)
     shown: tuple[Told, ...] = ()
 
-    def count(self, wordings: Sequence[Wording]) -> None:
+    def count(self, rewordings: Sequence[Rewording]) -> None:
         """One more image whose texts are other ones."""
         came: dict[str, str] = {}
         went: dict[str, str] = {}
-        for wording in wordings:
-            kind = 0 if wording.before is None else 2 if wording.after is None else 1
-            self.members.setdefault(wording.member, [0, 0, 0])[kind] += 1
-            if wording.member != TAGS and None in (wording.before, wording.after):
+        for rewording in rewordings:
+            kind = 0 if rewording.before is None else 2 if rewording.after is None else 1
+            self.members.setdefault(rewording.member, [0, 0, 0])[kind] += 1
+            if rewording.member != TAGS and None in (rewording.before, rewording.after):
                 continue  # a whole text came or went: its tags may have stood in another one
-            gone, new = tags_gone_and_come(wording)
+            gone, new = tags_gone_and_come(rewording)
             came |= {same_as(tag): tag for tag in new}
             went |= {same_as(tag): tag for tag in gone}
         for tags, counts in ((came, self.came), (went, self.went)):
@@ -90,7 +90,7 @@ class TextChanges:
             tuple((name, *counts) for name, counts in sorted(self.members.items())),  # type: ignore[misc]  # three
             self._most(self.came),
             self._most(self.went),
-            tuple(Reworded(picture(told), told.wordings) for told in self.shown),
+            tuple(Reworded(picture(told), told.rewordings) for told in self.shown),
         )
 
     def _most(self, counts: Counter[str]) -> tuple[tuple[str, int], ...]:
@@ -107,14 +107,14 @@ def text_changes(dataset: Dataset, version: Version, kept: Iterable[tuple[Role, 
     changed, fresh = Sampled[Told](TEXTS_SHOWN), Sampled[Told](TEXTS_SHOWN)
     for role, was, sample in _reworded(dataset, version, kept):
         texts = texts_of(sample)
-        wordings = tuple(_wordings(was, sample, texts))
-        if not wordings:
+        rewordings = tuple(_wordings(was, sample, texts))
+        if not rewordings:
             continue
         if was is None:
-            fresh.add(Told(sample.key, role, sample.forget(), wordings))
+            fresh.add(Told(sample.key, role, sample.forget(), rewordings))
             continue
-        found.count(wordings)
-        changed.add(Told(sample.key, role, sample.forget(), wordings))
+        found.count(rewordings)
+        changed.add(Told(sample.key, role, sample.forget(), rewordings))
     found.changed, found.fresh = changed.seen, fresh.seen
     shown = spread(changed.items, TEXTS_SHOWN)
     found.shown = (*shown, *spread(fresh.items, TEXTS_SHOWN - len(shown)))
@@ -134,12 +134,12 @@ def _reworded(
             yield change.after, change.was, change.sample
 
 
-def _wordings(was: Sample | None, sample: Sample, texts: Mapping[str, Text]) -> Iterator[Wording]:
+def _wordings(was: Sample | None, sample: Sample, texts: Mapping[str, Text]) -> Iterator[Rewording]:
     before = texts_of(was) if was is not None else {}
     for name in dict.fromkeys((*before, *texts)):
         old, new = before.get(name), texts.get(name)
         if old != new:
-            yield Wording(name, old, new, sayer(was.metadata(name) if was else None), sayer(sample.metadata(name)))
+            yield Rewording(name, old, new, sayer(was.metadata(name) if was else None), sayer(sample.metadata(name)))
 
 
 def texts_of(sample: Sample) -> dict[str, Text]:
@@ -165,19 +165,6 @@ def sayer(metadata: Mapping[str, Json] | None) -> str:
     edited = ", ".join(dict.fromkeys(str(step) for step in edits)) if isinstance(edits, list) else ""
     by = "a person" if metadata.get("human-annotated") == "yes" else metadata.get("model") or metadata.get("step")
     return f"{by or 'unknown'}, edited by {edited}" if edited else str(by or "unknown")
-
-
-def tags_per_image(samples: Iterable[Sample]) -> tuple[tuple[int, int], ...]:
-    """(tags, images that have so many), rising; of images without the pair `tags`, pieces of a caption that is tags."""
-    counts: Counter[int] = Counter()
-    for sample in samples:
-        texts = texts_of(sample)
-        said = texts.get(TAGS, texts.get(TEXT, texts.get(CAPTION)))
-        if isinstance(said, str) and is_prose(said):
-            said = None
-        counts[len(pieces_of(said) if isinstance(said, str) else said or ())] += 1
-        sample.forget()
-    return tuple(sorted(counts.items())) if set(counts) - {0} else ()
 
 
 def spread(items: Sequence[T], most: int) -> list[T]:

@@ -19,7 +19,7 @@ Text = str | tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Wording:
+class Rewording:
     """One text of an image before and after, None where there was or is none, and who says so."""
 
     member: str
@@ -42,15 +42,15 @@ class Compared:
     """Whether a side was longer than what is compared."""
 
 
-def compared(wording: Wording) -> Compared:
+def compared(rewording: Rewording) -> Compared:
     """What went and came: by whole tag where both sides are tags, by word where one of them is prose.
 
     A tag that is only spelled otherwise (case, underscores, escapes, emphasis) went and came. A tag that stands on
     both sides, but not in the same order, has moved.
     """
-    tags = not any(isinstance(side, str) and is_prose(side) for side in (wording.before, wording.after))
+    tags = not any(isinstance(side, str) and is_prose(side) for side in (rewording.before, rewording.after))
     most = MOST_PIECES if tags else MOST_WORDS
-    sides = [_parts(side, tags=tags) for side in (wording.before, wording.after)]
+    sides = [_parts(side, tags=tags) for side in (rewording.before, rewording.after)]
     before, after = (parts[:most] for parts in sides)
     old: list[Kind] = ["went"] * len(before)
     new: list[Kind] = ["came"] * len(after)
@@ -82,15 +82,15 @@ def _parts(side: Text | None, *, tags: bool) -> list[str]:
     if side is None:
         return []
     if isinstance(side, str):
-        return pieces_of(side) if tags else side.split()
+        return [piece for line in side.splitlines() for piece in pieces_of(line)] if tags else side.split()
     return list(side)
 
 
-def tags_gone_and_come(wording: Wording) -> tuple[list[str], list[str]]:
+def tags_gone_and_come(rewording: Rewording) -> tuple[list[str], list[str]]:
     """The tags that went and those that came, whatever their order and spelling; none of either for prose."""
-    if any(isinstance(side, str) and is_prose(side) for side in (wording.before, wording.after)):
+    if any(isinstance(side, str) and is_prose(side) for side in (rewording.before, rewording.after)):
         return [], []
-    before, after = (_parts(side, tags=True) for side in (wording.before, wording.after))
+    before, after = (_parts(side, tags=True) for side in (rewording.before, rewording.after))
     return _surplus(before, after), _surplus(after, before)
 
 
