@@ -9,6 +9,8 @@ from imageyard.ray_jobs.report_overlay import TAGS_IN_VIEW, boxes, tags
 from imageyard.ray_jobs.report_text import number, text
 
 _NAMES_IN_VIEW = 3
+TAGS_ON_SHEET, TAGS_BESIDE = 40, 10
+"""Tags that are told of a picture on a contact sheet, and of one that is there for another reason."""
 UNSAFE = "not-safe"
 """The check of pictures that are blurred until somebody asks to see them."""
 
@@ -45,10 +47,10 @@ def _verdict(picture: Picture) -> str:
     return f'{check}{apart}<p class="why u">{text(reason)}</p>'
 
 
-def card(picture: Picture, *, key: str, mark: str = "") -> str:
+def card(picture: Picture, *, key: str, mark: str = "", most: int = TAGS_BESIDE) -> str:
     """One picture as a list item with the id `key`: how it looks, what it is called, what was said about it.
 
-    `mark` is one more id there, for links that should not enlarge the picture.
+    `mark` is one more id there, for links that should not enlarge the picture; `most` tags are told.
     """
     name = text(picture.name)
     said = text(picture.caption or ", ".join(tag for tag, _ in picture.tags[:TAGS_IN_VIEW]))
@@ -63,7 +65,8 @@ def card(picture: Picture, *, key: str, mark: str = "") -> str:
     place = f'<span class="mark" id="{mark}"></span>' if mark else ""
     caption = f'<p class="caption u">{text(picture.caption)}</p>' if picture.caption else ""
     return (
-        f'<li{veil} id="{key}">{place}<div class="shot"><a class="thumb" href="#{key}">{shown}</a>{tags(picture)}</div>'
+        f'<li{veil} id="{key}">{place}<div class="shot"><a class="thumb" href="#{key}">{shown}</a>'
+        f"{tags(picture, most)}</div>"
         f'<div class="about"><p class="name u" title="{name}">{name}</p>'
         + (f'<p class="soft u">also {text(also)}</p>' if also else "")
         + f"{_mini(picture)}{_verdict(picture)}{caption}{_details(picture)}</div></li>"
@@ -87,7 +90,7 @@ def _mini(picture: Picture) -> str:
 
 def contact_sheet(pictures: Sequence[Picture], *, key: str) -> str:
     """`pictures` in the order given, as a grid."""
-    cards = "".join(card(picture, key=f"{key}-{index}") for index, picture in enumerate(pictures))
+    cards = "".join(card(picture, key=f"{key}-{index}", most=TAGS_ON_SHEET) for index, picture in enumerate(pictures))
     return f'<ul class="cards">{cards}</ul>'
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from imageyard.ray_jobs.report_charts import bar
 from imageyard.ray_jobs.report_data import Box, Picture
 from imageyard.ray_jobs.report_text import number, plural, printable, text
 
@@ -15,12 +14,16 @@ _LETTER, _LINE = 38.0, 58.0
 _HUES = 6
 
 
-def tags(picture: Picture) -> str:
-    """The tags of `picture`, the most certain first, over its lower part; the rest opens below them."""
+def tags(picture: Picture, most: int) -> str:
+    """The first `most` tags of `picture`, over its lower part; all but the most certain ones open on demand."""
     if not picture.tags:
         return ""
-    first, rest = picture.tags[:TAGS_IN_VIEW], picture.tags[TAGS_IN_VIEW:]
-    more = f"<details><summary>{number(len(rest))} more</summary>{_list(rest, picture)}</details>" if rest else ""
+    first, rest = picture.tags[:TAGS_IN_VIEW], picture.tags[TAGS_IN_VIEW:most]
+    left = len(picture.tags) - len(first) - len(rest)
+    unseen = f"<p>and {number(left)} that are not here</p>" if left else ""
+    listed = f"{_list(rest, picture)}{unseen}"
+    count = number(len(rest) + left)
+    more = f"<details><summary>{count} more</summary>{listed}</details>" if rest or left else ""
     return f'<div class="over">{_list(first, picture)}{more}</div>'
 
 
@@ -30,12 +33,12 @@ def _list(shown: Sequence[tuple[str, float]], picture: Picture) -> str:
 
 
 def _tag(tag: str, score: float, *, person: bool) -> str:
-    name = text(tag)
-    part = 1000 if person and not score else round(1000 * min(max(score, 0.0), 1.0))
-    drawn = bar((("c-person" if person else "c-score", part),), 1000)
-    who = '<b class="who">person</b>' if person else ""
-    said = f'<span class="score">{score:.2f}</span>' if score and not (person and score == 1) else ""
-    return f'<li title="{name}">{drawn}<span class="u tag">{name}</span>{who}{said}</li>'
+    """A row that is tinted as far as the tag is certain; short, since a page has thousands of them."""
+    part = 100 if person and not score else round(100 * min(max(score, 0.0), 1.0))
+    style = ' class="given"' if person else ""
+    who = "<b>person</b>" if person else ""
+    said = f"<i>{score:.2f}</i>" if score and not (person and score == 1) else ""
+    return f'<li{style} style="--s:{part}%"><span class="u">{text(tag)}</span>{who}{said}</li>'
 
 
 def boxes(picture: Picture) -> str:

@@ -11,12 +11,12 @@ TEXTS = """
 .over summary{color:#fff;padding:.3rem .55rem;font-size:.76rem;width:auto}.over details[open]>summary{margin:0}
 .over :focus-visible{outline-color:#fff;outline-offset:-3px}
 .tags{display:grid;gap:1px}
-.tags li{position:relative;display:flex;gap:.5em;align-items:baseline;padding:.06rem .55rem;min-width:0}
-.tags li>*{position:relative}
-.tags .bar{position:absolute;inset:0;height:100%;margin:0;border-radius:0}.tags .bar rect{stroke:none}
-.c-score{fill:#20646d}.c-person{fill:#85560f}
-.tags .tag{flex:1;min-width:0;white-space:nowrap;overflow:hidden;text-overflow:ellipsis}
-.tags .who{font-weight:600;font-size:.9em}
+.tags li{display:flex;gap:.5em;align-items:baseline;padding:.06rem .55rem;min-width:0;
+ background:linear-gradient(to right,#20646d var(--s),transparent var(--s))}
+.tags .given{background-image:linear-gradient(to right,#85560f var(--s),transparent var(--s))}
+.tags span{flex:1;min-width:0;white-space:nowrap;overflow:hidden;text-overflow:ellipsis}
+.tags b{font-weight:600;font-size:.9em}.tags i{font-style:normal}
+.over details span{white-space:normal}.over p{padding:.1rem .55rem .3rem}
 .boxes{position:absolute;inset:0;width:100%;height:100%;pointer-events:none}
 .boxes rect{fill:none;stroke-width:2;vector-effect:non-scaling-stroke}
 .boxes .under{stroke:#000;stroke-opacity:.65;stroke-width:4.5}
@@ -39,7 +39,7 @@ dialog .boxes text{font-size:26px;stroke-width:7px}
 dialog .over{position:static;display:block;max-height:none;background:#1b1b1a;pointer-events:auto;font-size:.86rem;
  padding:.3rem 0;opacity:1}
 dialog .tags{grid-template-columns:repeat(auto-fill,minmax(11rem,1fr));gap:1px 1rem}
-dialog .tags .tag{white-space:normal;overflow-wrap:anywhere}
+dialog .tags span{white-space:normal;overflow-wrap:anywhere}
 .card:target .look{position:relative;inset:auto}
 
 .moves{display:flex;flex-wrap:wrap;gap:1rem 2.4rem;margin-bottom:1.1rem}
@@ -72,6 +72,6 @@ del{background:var(--gone);text-decoration:line-through;box-shadow:0 0 0 .1em va
 }
 @media print{
  .see,.over details{display:none!important}
- .over,.tags .bar,ins,del,.chips>li{print-color-adjust:exact;-webkit-print-color-adjust:exact}
+ .over,.tags li,ins,del,.chips>li{print-color-adjust:exact;-webkit-print-color-adjust:exact}
 }
 """

@@ -23,10 +23,10 @@ from imageyard.ray_jobs.work import Tally
 
 __all__ = ["columns_of", "report_of", "tags_of"]
 
-KEPT_SHOWN, REJECTED_SHOWN, SIZES_SHOWN = 60, 48, 2000
+KEPT_SHOWN, REJECTED_SHOWN, SIZES_SHOWN = 60, 40, 2000
 FINDINGS_SHOWN, GROUPS_SHOWN, PICTURES_SHOWN = 20, 40, 8
 """Label conflicts, likenesses or pictures of other datasets; groups; pictures of one group."""
-_PICTURES = {"conflicts": 32, "foreign": 16, "duplicates": 64, "likenesses": 24}
+PICTURES_ALIKE = {"conflicts": 20, "foreign": 10, "duplicates": 36, "likenesses": 16}
 """Pictures in each part on what is alike, so that with all other pictures the page stays below 3 MB."""
 
 
@@ -109,7 +109,7 @@ def report_of(dataset: Dataset, version: Version, tally: Tally, waiting: Sequenc
 def _first(blocks: Sequence[_Block], name: str) -> list[_Block]:
     """The blocks to show: one at least, if there is any, and no more than there is room for their pictures."""
     chosen: list[_Block] = []
-    room = _PICTURES[name]
+    room = PICTURES_ALIKE[name]
     for block in blocks[: GROUPS_SHOWN if name == "duplicates" else FINDINGS_SHOWN]:
         room -= len(block.keys)
         if chosen and room < 0:

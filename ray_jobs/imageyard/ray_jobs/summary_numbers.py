@@ -37,9 +37,9 @@ class Numbers:
     coverage: Coverage | None = None
 
 
-def numbers_of(dataset: Dataset, version: Version, kept: Sequence[Line]) -> Numbers:
-    """The numbers of the images in `kept`, which are all that are not rejected."""
-    lines = spread(kept, COUNTED)
+def numbers_of(dataset: Dataset, version: Version, kept: Sequence[Line], *, most: int = COUNTED) -> Numbers:
+    """The numbers of the images in `kept`, which are all that are not rejected, or of `most` of them."""
+    lines = spread(kept, most)
 
     def samples() -> Iterator[Sample]:
         for line in lines:
