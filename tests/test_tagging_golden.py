@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from imageyard.ray_jobs.steps.tag import Tag
-from imageyard.ray_jobs.tag_categories import CHARACTER, COPYRIGHT, GENERAL, RATING
+from imageyard.ray_jobs.tag_categories import CHARACTER, COPYRIGHT, GENERAL, QUALITY, RATING
 from imageyard.ray_jobs.tagging.choosing import unique
 from imageyard.ray_jobs.tagging.cutting import mcut
 from imageyard.ray_jobs.tagging.decision import Vocabulary
@@ -49,10 +49,7 @@ def picks_of(*models: Scored, said: Sequence[str] = (), floor: float = 0.0, **pa
     ]
     draft = decision.drafted(scores, said)
     counts = {name.form: 1 for name, _ in draft.picks}
-    ratings = decision.choosers[0].ratings(scores[0])
-    rating = max(ratings, key=lambda rated: rated[1], default=None)
-    names = decision.choosers[0].called(rating[0]) if rating else ()
-    return decision.finished(draft, (names[0], rating[1]) if rating and names else None, counts, 1)
+    return decision.finished(draft, counts, 1)
 
 
 def tags(*models: Scored, **parameters: Any) -> str:
@@ -499,6 +496,16 @@ def test_first_tags_keep_the_order_of_the_recipe_and_stand_before_the_rating() -
     """kohya's turns their order round, never adds, and does not strip them."""
     assert tags(GOLDEN, first=["solo", " 1girl "], rating="first", max_tags=2) == "solo, 1girl, general"
     assert tags(GOLDEN, first=["smile"], max_tags=2) == "1girl, solo"
+
+
+def test_of_ratings_and_qualities_the_best_stands_where_it_is_asked_for() -> None:
+    scored = [*GOLDEN, (20, "best_quality", QUALITY, 0.3), (21, "worst_quality", QUALITY, 0.9)]
+    assert tags(scored) == PLAIN
+    assert tags(scored, quality="first", rating="first") == f"general, worst quality, {PLAIN}"
+    assert tags(scored, quality="last", rating="first") == f"general, {PLAIN}, worst quality"
+    assert tags(scored, rating="last", replace={"general": "safe"}) == f"{PLAIN}, safe"
+    assert tags(scored, rating="last", blacklist=["general"], max_tags=1) == "1girl"
+    assert tags(scored, thresholds={"general": 2}, threshold=None, character_threshold=2, rating="first") == "general"
 
 
 def test_people_come_in_the_order_solo_then_counts() -> None:

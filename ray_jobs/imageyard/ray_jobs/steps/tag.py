@@ -21,11 +21,10 @@ from imageyard.ray_jobs.origin import called
 from imageyard.ray_jobs.state import RATING, State, World
 from imageyard.ray_jobs.steps.base import Step
 from imageyard.ray_jobs.tag_categories import CATEGORIES, CHARACTER, GENERAL
-from imageyard.ray_jobs.tag_categories import RATING as RATINGS
 from imageyard.ray_jobs.tag_text import Blacklist, normal, wild
 from imageyard.ray_jobs.tagging.choosing import Chooser, Combination, Mixture
-from imageyard.ray_jobs.tagging.cutting import Thresholds
-from imageyard.ray_jobs.tagging.decision import Decision, Vocabulary
+from imageyard.ray_jobs.tagging.cutting import RANKED, Thresholds
+from imageyard.ray_jobs.tagging.decision import Decision, Place, Vocabulary
 from imageyard.ray_jobs.tagging.existing import Existing
 from imageyard.ray_jobs.tagging.facts import COLUMNS, tag_facts
 from imageyard.ray_jobs.tagging.images import Images
@@ -40,7 +39,7 @@ Preset = Literal["comprehensive", "character", "complex_art", "clean"]
 
 
 def _category(value: object) -> object:
-    known = [name for name in CATEGORIES if CATEGORIES[name] != RATINGS]
+    known = [name for name in CATEGORIES if CATEGORIES[name] not in RANKED]
     if value not in known:
         raise ValueError(f"there is no category {value!r} with a threshold; there are {', '.join(known)}")
     return value
@@ -133,8 +132,10 @@ class Tag(Step):
     """Tags that stand at the beginning, in this order, before all that is not a person's."""
     add_if_missing: bool = False
     """Whether `first` adds those that no tagger gave."""
-    rating: Literal["first", "last", "none"] = "none"
+    rating: Place = "none"
     """Where the rating stands among the tags; it is a label of its own in any case."""
+    quality: Place = "none"
+    """The same for the best quality that a tagger with such tags gives; after the rating."""
     sfw: bool | Above = False
     """Whether images rated questionable or explicit are kept out; `{above: 0.5}` keeps out too whose scores for the
     two are together above that. Sensitive ones stay and are counted."""
@@ -182,7 +183,7 @@ class Tag(Step):
         first, *others = [{"model": tagger.model, "extractor": tagger.identity()} for tagger in taggers]
         images = Images(
             step=self.kind,
-            decision=self.decision(known),
+            decision=self.decision(known, rates=taggers[0].has_rating),
             facts=facts,
             rates=taggers[0].has_rating,
             safe=self._safe,
@@ -212,8 +213,8 @@ class Tag(Step):
                 )
         return {"ratings": dict(sorted(ratings.items()))}
 
-    def decision(self, vocabularies: Sequence[Vocabulary]) -> Decision:
-        """The rules of this step for the labels of its taggers."""
+    def decision(self, vocabularies: Sequence[Vocabulary], *, rates: bool = True) -> Decision:
+        """The rules of this step for the labels of its taggers, of which the first may not rate."""
         naming = Naming(
             blacklist=self.blacklist,
             replace=self.replace,
@@ -240,14 +241,15 @@ class Tag(Step):
             first=[naming.of_recipe(name) for name in self.first],
             add_if_missing=self.add_if_missing,
             append=self.existing == "append",
-            rating=self.rating,
+            rating=self.rating if rates else "none",
+            quality=self.quality,
         )
 
     def _thresholds(self, known: Vocabulary) -> Thresholds:
         common = PRESETS[self.preset] if self.threshold is None and self.preset else self.threshold
         limits = dict(known.defaults)
         if common is not None:
-            limits = {GENERAL: common} | ({CHARACTER: limits[CHARACTER]} if CHARACTER in limits else {})
+            limits = {GENERAL: common, CHARACTER: limits[CHARACTER]}
         if self.character_threshold is not None:
             limits[CHARACTER] = self.character_threshold
         limits |= {CATEGORIES[name]: limit for name, limit in self.thresholds.items()}
@@ -266,7 +268,8 @@ class Tag(Step):
 
 
 def _defaults(tagger: Tagger) -> dict[int, float]:
-    return {GENERAL: tagger.default_threshold, CHARACTER: tagger.default_character_threshold}
+    own = tagger.default_thresholds.items()
+    return {CATEGORIES[name]: limit for name, limit in own if name in CATEGORIES}
 
 
 @lru_cache(maxsize=8)
