@@ -9,7 +9,7 @@ from PIL import Image
 
 import pictures
 from imageyard.manifests import Dataset, Sample
-from imageyard.manifests.errors import ModelError
+from imageyard.manifests.errors import ModelError, RecipeError
 from imageyard.manifests.version import Version
 from imageyard.ray_jobs.run import Outcome
 from jobs import by_name, drop, go, manifests, reason, recipe
@@ -145,6 +145,13 @@ def test_images_that_do_not_stand_count_for_nothing(dataset: Dataset, models: Pa
     said = {"model": str(models / "sentinel"), "threshold": 0.2, "min_count": 2}
     outcome = go(dataset, recipe(dataset, *steps, {"tag": said}), models)
     assert "red" not in tags_of(dataset, outcome.version)["red.png"]
+
+
+def test_a_pattern_that_could_take_for_ever_is_refused_when_the_recipe_is_read(dataset: Dataset, models: Path) -> None:
+    with pytest.raises(RecipeError, match=r"the test, step 2 \(tag\): `blacklist` .* can take for ever"):
+        tag(dataset, models, blacklist=[r"re:(\w+)*"])
+    with pytest.raises(RecipeError, match=r"`thresholds.*there is no category 'people'"):
+        tag(dataset, models, thresholds={"people": 0.5})
 
 
 # People's words

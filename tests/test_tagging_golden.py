@@ -298,6 +298,18 @@ def test_each_tag_is_replaced_once_and_the_first_of_equal_ones_stays(replace: di
     assert tags(listed("a", "b", "c"), replace=replace) == written
 
 
+def test_names_of_the_recipe_are_written_as_they_stand_there_but_for_escaping() -> None:
+    parameters: dict[str, Any] = {
+        "replace": {"1girl": "my_char (v2)", "solo": r"one \(1\)"},
+        "first": ["A_b (c)"],
+        "add_if_missing": True,
+        "max_tags": 2,
+    }
+    assert tags(GOLDEN, **parameters) == "A_b (c), my_char (v2), one (1)"
+    assert tags(GOLDEN, **parameters, escape=True) == r"A_b \(c\), my_char \(v2\), one \(1\)"
+    assert tags(GOLDEN, **parameters, underscores="keep") == "A_b (c), my_char (v2), one (1)"
+
+
 def test_a_replacement_changes_only_the_tags_it_names() -> None:
     """kohya's gives every tag the last target, or changes none."""
     assert tags(GOLDEN, replace={"long_hair": "very long hair"}) == PLAIN.replace("long hair", "very long hair")
@@ -539,6 +551,7 @@ def test_one_tag_stands_once() -> None:
         ({"replace": {"long hair": "a", "long_hair": "b"}}, "two spellings"),
         ({"replace": {"": "a"}}, "empty old tag"),
         ({"first": ["a, b"]}, "not one tag"),
+        ({"also": "golden"}, "names a tagger twice"),
         ({"first": ["Long_Hair"], "add_if_missing": True, "blacklist": ["* hair"]}, "in first and on the blacklist"),
         ({"sfw": {"above": 3}}, "less than or equal to 2"),
         ({"sfw": {"over": 1}}, "Extra inputs"),

@@ -154,6 +154,8 @@ class Tag(Step):
         for name, common in (("general", self.threshold), ("character", self.character_threshold)):
             if name in self.thresholds and common is not None:
                 raise ValueError(f"the threshold of {name} is given twice; leave it out of thresholds")
+        if len({self.model, *self.also}) <= len(self.also):
+            raise ValueError("also names a tagger twice, or the one that model names")
         olds = [normal(old) for old in self.replace]
         for old in self.replace:
             if not normal(old):
