@@ -31,6 +31,9 @@ class Chooser:
             for category in RANKED
         }
         self._names = {index: self.called(label) for index, label in labels.items()}
+        forms = [name.form for names in self._names.values() for name in names]
+        self.distinct = len(set(forms)) == len(forms)
+        """Whether no two labels can have one name."""
         self._fixed = {index: limit for index, (limit, fixed) in self._limits.items() if fixed}
 
     def chosen(self, scores: Scores) -> list[Pick]:
@@ -90,7 +93,7 @@ def _joined(name: Name, other: Name) -> Name:
 
 
 def combined(lists: Sequence[list[Pick]], how: Combination, score: Mixture) -> list[Pick]:
-    """The tags of one image from the lists of several taggers, by falling score; the first names and numbers them.
+    """The tags of one image from the lists of taggers, by falling score; the first names and numbers them.
 
     `difference`: what only the first says. `mean`: of the taggers that say it.
     """

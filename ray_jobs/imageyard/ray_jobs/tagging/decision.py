@@ -72,7 +72,8 @@ class Decision:
         `rated` is the rating that a person gave, which counts and not the tagger's.
         """
         lists = [chooser.chosen(some) for chooser, some in zip(self.choosers, scores, strict=True)]
-        picks = combined(lists, self.combine, self.mixture)
+        clear = len(lists) == 1 and self.choosers[0].distinct
+        picks = lists[0] if clear else combined(lists, self.combine, self.mixture)
         if pieces:
             picks = unique([*(said(piece, place) for place, piece in enumerate(pieces)), *picks])
             picks.sort(key=falling)

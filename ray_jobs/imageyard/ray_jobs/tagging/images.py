@@ -118,6 +118,6 @@ class Images:
 
     def _written(self, sample: Sample, picks: Sequence[Pick], draft: Draft) -> Sample:
         value, members = pair_of(picks, draft.ruled_out)
-        if any(name.said is not None for name, _ in picks):
+        if self.existing in ("append", "merge") and any(name.said is not None for name, _ in picks):
             members["existing"] = self.existing
         return labelled(sample, TAGS, value, self.stamp.metadata(MANY_LABELS, self.step, **members, **self.by))
