@@ -152,6 +152,10 @@ def test_a_pattern_that_could_take_for_ever_is_refused_when_the_recipe_is_read(d
         tag(dataset, models, blacklist=[r"re:(\w+)*"])
     with pytest.raises(RecipeError, match=r"`thresholds.*there is no category 'people'"):
         tag(dataset, models, thresholds={"people": 0.5})
+    with pytest.raises(RecipeError, match=r"`mcut.0` is 'faces': there is no category 'faces'"):
+        tag(dataset, models, mcut="faces")
+    with pytest.raises(RecipeError, match=r"`sfw.above` is 3: Input should be less than or equal to 2"):
+        tag(dataset, models, sfw={"above": 3})
 
 
 # People's words

@@ -549,7 +549,9 @@ def test_one_tag_stands_once() -> None:
         ({"min_count": 1.5}, "a share below 1"),
         ({"min_count": -1}, "greater than or equal to 0"),
         ({"replace": {"long hair": "a", "long_hair": "b"}}, "two spellings"),
-        ({"replace": {"": "a"}}, "empty old tag"),
+        ({"replace": {"": "a"}}, "empty name"),
+        ({"replace": {"*_hair": "hair"}}, "name each tag"),
+        ({"tag_thresholds": {"Smile": 0.5, "smile": 0.6}}, "two spellings"),
         ({"first": ["a, b"]}, "not one tag"),
         ({"also": "golden"}, "names a tagger twice"),
         ({"first": ["Long_Hair"], "add_if_missing": True, "blacklist": ["* hair"]}, "in first and on the blacklist"),
@@ -562,3 +564,22 @@ def test_one_tag_stands_once() -> None:
 def test_parameters_that_cannot_be_meant_are_refused(parameters: dict[str, Any], said: str) -> None:
     with pytest.raises(ValidationError, match=said):
         Tag.model_validate({"model": "golden", **parameters})
+
+
+def test_a_step_that_is_written_down_is_read_as_the_same_step() -> None:
+    step = Tag.model_validate(
+        {
+            "model": "golden",
+            "also": "other",
+            "mcut": True,
+            "sfw": True,
+            "thresholds": {"artist": 0.5},
+            "tag_thresholds": {"re:.*hair": 1},
+            "replace": {"a": "b"},
+            "implications": {"a": ["b"], "c": "d"},
+            "min_count": 0.1,
+        }
+    )
+    assert Tag.model_validate(step.model_dump(mode="json")) == step
+    assert step.mcut == ("general", "artist", "copyright", "character", "meta", "year", "model")
+    assert Tag.model_validate({"model": "golden", "mcut": False, "sfw": False}) == Tag(model="golden")

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from imageyard.manifests.errors import JobError, ModelError
 from imageyard.manifests.sample import Json
 from imageyard.ray_jobs.caption_text import pieces_of
-from imageyard.ray_jobs.edits.base import Words
+from imageyard.ray_jobs.edits.base import Words, listed
 from imageyard.ray_jobs.extractors.base import Extractor
 from imageyard.ray_jobs.extractors.tagger import Tagger
 from imageyard.ray_jobs.origin import called
@@ -38,10 +38,27 @@ PRESETS: Mapping[str, float] = {"comprehensive": 0.30, "character": 0.35, "compl
 Preset = Literal["comprehensive", "character", "complex_art", "clean"]
 
 
+CUTTABLE = tuple(name for name, code in CATEGORIES.items() if code not in RANKED)
+"""Categories that have a threshold."""
+ANY = 2.0
+"""More than two scores can have together."""
+
+
 def _category(value: object) -> object:
-    known = [name for name in CATEGORIES if CATEGORIES[name] not in RANKED]
-    if value not in known:
-        raise ValueError(f"there is no category {value!r} with a threshold; there are {', '.join(known)}")
+    if value not in CUTTABLE:
+        raise ValueError(f"there is no category {value!r} with a threshold; there are {', '.join(CUTTABLE)}")
+    return value
+
+
+def _categories(value: object) -> object:
+    if isinstance(value, bool):
+        return CUTTABLE if value else ()
+    return listed(value)
+
+
+def _gate(value: object) -> object:
+    if isinstance(value, bool):
+        return {"above": ANY} if value else None
     return value
 
 
@@ -67,7 +84,7 @@ class Above(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    above: float = Field(ge=0, le=2)
+    above: float = Field(ge=0, le=ANY)
 
 
 class Tag(Step):
@@ -94,7 +111,7 @@ class Tag(Step):
     """By category; above 1 none are."""
     tag_thresholds: Mapping[Pattern, Limit] = {}
     """By tag or pattern; a name wins over patterns, a longer pattern over a shorter one. No cut changes them."""
-    mcut: bool | Annotated[tuple[Category, ...], Field(strict=False)] = False
+    mcut: Annotated[tuple[Category, ...], BeforeValidator(_categories), Field(strict=False)] = ()
     """Categories whose threshold is, image by image, the middle of the largest gap between scores; true: all."""
     min_count: Amount = 0
     """Images in which a tag must stand to stay, or the share of the images."""
@@ -136,9 +153,9 @@ class Tag(Step):
     """Where the rating stands among the tags; it is a label of its own in any case."""
     quality: Place = "none"
     """The same for the best quality that a tagger with such tags gives; after the rating."""
-    sfw: bool | Above = False
-    """Whether images rated questionable or explicit are kept out; `{above: 0.5}` keeps out too whose scores for the
-    two are together above that. Sensitive ones stay and are counted."""
+    sfw: Annotated[Above | None, BeforeValidator(_gate)] = None
+    """With true, images rated questionable or explicit are kept out; with `{above: 0.5}` those too whose scores for
+    the two are together above that. Sensitive ones stay and are counted."""
     existing: Existing = "overwrite"
     """What becomes of images that a person has captioned: `overwrite` tags them like all; `skip` leaves them without;
     `append` has the person's tags first, `merge` among the others with score 1. A person's tags always stay."""
@@ -156,12 +173,15 @@ class Tag(Step):
                 raise ValueError(f"the threshold of {name} is given twice; leave it out of thresholds")
         if len({self.model, *self.also}) <= len(self.also):
             raise ValueError("also names a tagger twice, or the one that model names")
-        olds = [normal(old) for old in self.replace]
-        for old in self.replace:
-            if not normal(old):
-                raise ValueError("replace has an empty old tag; write {old: new}")
-            if olds.count(normal(old)) > 1:
-                raise ValueError(f"replace has `{old}` in two spellings; they are one tag")
+        for parameter, names in (("replace", self.replace), ("tag_thresholds", self.tag_thresholds)):
+            forms = Counter(normal(name) for name in names if wild(name) is None)
+            for name in names:
+                if not normal(name):
+                    raise ValueError(f"{parameter} has an empty name; write {{tag: …}}")
+                if parameter == "replace" and wild(name):
+                    raise ValueError(f"replace has the pattern `{name}`; name each tag that is to be replaced")
+                if forms[normal(name)] > 1:
+                    raise ValueError(f"{parameter} has `{name}` in two spellings; they are one tag")
         banned = Blacklist(self.blacklist)
         for name in self.first:
             if len(pieces_of(name)) != 1:
@@ -188,7 +208,7 @@ class Tag(Step):
             decision=self.decision(known, rates=taggers[0].has_rating),
             facts=facts,
             rates=taggers[0].has_rating,
-            safe=self._safe,
+            safe=self.sfw.above if self.sfw else None,
             existing=self.existing,
             stamp=world.stamp,
             by={**first, **({"also": [*others]} if others else {})},
@@ -255,15 +275,7 @@ class Tag(Step):
         if self.character_threshold is not None:
             limits[CHARACTER] = self.character_threshold
         limits |= {CATEGORIES[name]: limit for name, limit in self.thresholds.items()}
-        cut = CATEGORIES if self.mcut is True else self.mcut or ()
-        return Thresholds(limits, self.tag_thresholds, frozenset(CATEGORIES[name] for name in cut), known.floor)
-
-    @property
-    def _safe(self) -> float | None:
-        """The score of questionable and explicit together up to which an image is safe; None if none is judged."""
-        if isinstance(self.sfw, Above):
-            return self.sfw.above
-        return float("inf") if self.sfw else None
+        return Thresholds(limits, self.tag_thresholds, frozenset(CATEGORIES[name] for name in self.mcut), known.floor)
 
     def _taggers(self, models: Path) -> tuple[Tagger, ...]:
         return tuple(_located(model, models) for model in (self.model, *self.also))
