@@ -253,6 +253,10 @@ def test_a_comma_in_a_name_becomes_a_space_and_is_told() -> None:
     assert members["renamed"] == {"0": 'don\'t_say_"lazy",_please'}
 
 
+def test_a_name_of_which_nothing_is_left_is_no_tag() -> None:
+    assert tags(listed("_", ",", "smile")) == "smile"
+
+
 @pytest.mark.parametrize(
     ("blacklist", "left"),
     [

@@ -12,7 +12,6 @@ from imageyard.ray_jobs.tagging.names import Label, Name, Naming, Pick
 Combination = Literal["union", "intersection", "difference"]
 Mixture = Literal["max", "mean"]
 
-
 Scores = Sequence[tuple[int, float]]
 """(index, score) of one image by one tagger: by falling score, equal ones by tag."""
 
