@@ -41,12 +41,11 @@ def taken_back(recipe: Recipe, samples: Sequence[Sample]) -> tuple[list[Sample],
     makes = makes_words(recipe)
     edits = any(isinstance(step, Edit) for step in recipe.steps)
     merges = any(isinstance(step, Dedup) for step in recipe.steps)
-    stale = makes and not any(isinstance(step, Compose) for step in recipe.steps)
     alone = []
     for sample in samples:
         one = unedited(sample) if makes else sample
         one = unmerged(one) if merges else one
-        if stale and _by(one, TEXT, Compose):
+        if makes and _by(one, TEXT, Compose):
             one = one.without(TEXT)
         if makes and _by(one, CAPTION, Trigger):
             one = one.without(CAPTION)
