@@ -131,16 +131,20 @@ def test_an_object_that_changes_while_it_is_copied_makes_no_copy(tmp_path: Path,
     assert list(folder.iterdir()) == []
 
 
-def test_what_an_interrupted_copy_left_is_taken_away_after_a_day(tmp_path: Path, lying: Path) -> None:
+def test_what_interrupted_copies_left_is_taken_away_after_a_day_and_nothing_else(tmp_path: Path, lying: Path) -> None:
     folder = tmp_path / "models"
-    place = mirrored(lying.as_uri(), folder)
-    old, young = (folder / f".{place.name}.{suffix}" for suffix in ("old", "young"))
-    place.rename(old)
-    laid(young)
-    for path in (old, *old.rglob("*")):
+    digest = "0123456789abcdef"
+    old = [laid(folder / f".my tagger-{digest}.{suffix}") for suffix in ("abc_0123", "zzzzzzzz")]
+    kept = [
+        laid(folder / name)
+        for name in (f".my tagger-v2-{digest}.abc_0123", ".my tagger-mine.backup00", f"my tagger-{digest}")
+    ]
+    for path in folder.rglob("*"):
         os.utime(path, (0, 0))
-    mirrored(lying.as_uri(), folder)
-    assert sorted(path.name for path in folder.iterdir()) == sorted([young.name, place.name])
+    kept.append(laid(folder / f".my tagger-{digest}.stillwrk"))
+    place = mirrored(lying.as_uri(), folder)
+    assert sorted(folder.iterdir()) == sorted([*kept, place])
+    assert not any(path.exists() for path in old)
 
 
 def test_processes_and_threads_that_copy_at_once_get_one_folder(tmp_path: Path, lying: Path) -> None:

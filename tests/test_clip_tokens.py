@@ -1,5 +1,8 @@
 """Tokens of CLIP's vocabulary, counted offline."""
 
+import subprocess
+import sys
+
 import pytest
 
 from imageyard.ray_jobs.analysis.clip_tokens import approximate, chunks, cleaned, counted, tokens
@@ -77,3 +80,13 @@ def test_without_the_vocabulary_pieces_are_counted_and_never_more_than_tokens() 
     assert counted["saria_zelda"] == 3
     assert all(counted[text] <= count for text, count, _ in GOLDENS)
     assert approximate("it's") == 2
+
+
+def test_where_the_vocabulary_is_not_installed_the_unit_says_so() -> None:
+    code = (
+        "import sys; sys.modules['instant_clip_tokenizer'] = None; "
+        "from imageyard.ray_jobs.analysis.clip_tokens import tokens; "
+        "print(tokens().unit, tokens().count('1girl, solo'))"
+    )
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert printed.split() == ["approx", "4"]

@@ -12,14 +12,16 @@ from typer.testing import CliRunner
 
 from imageyard.manifests import Dataset
 from imageyard.manifests.errors import VersionError
+from imageyard.ray_jobs import facts
 from imageyard.ray_jobs.analysis.coverage import Axis, Coverage, coverage
 from imageyard.ray_jobs.analysis.looks import leaders, looks_of
 from imageyard.ray_jobs.analysis.said import reading
 from imageyard.ray_jobs.analysis.shot_list import CHARACTER, PROFILES
 from imageyard.ray_jobs.analysis.shot_plan import AxisPlan, Profile, Value, extended
+from imageyard.ray_jobs.extractors.tagger import Tagger
 from imageyard.ray_jobs.tag_text import normal
 from imageyard.service.cli import app
-from said import committed, sample, tagged, texts
+from said import committed, key, sample, tagged, texts
 
 FRONT = ("1girl", "solo", "looking at viewer", "upper body", "smile", "standing", "red hair", "simple background")
 BACK = ("1girl", "solo", "from behind", "full body", "walking", "red hair", "outdoors", "street", "night")
@@ -67,13 +69,20 @@ def test_what_to_shoot_next_has_its_reason_in_numbers_most_needed_first(dataset:
     assert "no picture from the side (4 to 6 wanted)" in said
     assert "no picture in action (5 to 10 wanted)" in said
     assert any(
-        text.startswith("framing: 100% of the pictures are upper body (at most 70% wanted); add 7") for text in said
+        text.startswith("framing: upper body on 100 % of the pictures (at most 70 % wanted); add 7") for text in said
     )
     assert any(text.startswith("expression: 1 kind (smile 15), at least 3 wanted; try ") for text in said)
     assert said.index("no picture from behind (1 to 2 wanted)") < next(
         at for at, text in enumerate(said) if text.startswith("expression:")
     )
     assert all(shot.need > 0 for shot in found.next_shots)
+
+
+def test_what_is_missing_altogether_comes_before_what_is_nearly_there(dataset: Dataset) -> None:
+    side = ["from side" if tag == "looking at viewer" else tag for tag in FRONT]
+    said = sentences(of_tags(dataset, *[FRONT] * 12, *[side] * 3))
+    nearly, altogether = "3 pictures from the side (4 to 6 wanted)", "no picture in action (5 to 10 wanted)"
+    assert said.index(altogether) < said.index(nearly)
 
 
 def test_nothing_is_wanted_of_a_set_that_covers_its_list(dataset: Dataset) -> None:
@@ -124,12 +133,25 @@ def test_scores_count_from_the_models_own_threshold_whatever_captions_keep(datas
         "1.png": {"from_behind": 0.25, "full_body": 0.9, "sitting": 0.5, "solo": 0.9, "blue_hair": 0.8},
     }
     samples = [sample(name, caption="mychar", **tagged(["solo"])) for name in scores]
-    version = committed(dataset, {"train": samples}, scores=scores, model="vit-v3")
+    version = committed(dataset, {"train": samples}, scores=scores, models=["vit-v3"])
     found = coverage(dataset, version)
     assert (found.source, found.model) == ("scores", "vit-v3")
     assert count(found, "view") == {"behind": 1}
     assert count(found, "pose") == {"standing": 1, "sitting": 1}
     assert count(found, "hair") == {"blue hair": 1}
+
+
+def test_of_several_taggers_each_has_its_own_threshold(dataset: Dataset) -> None:
+    """The second, eva02-large-v3, counts from 0.52 on, where the first counts from 0.25."""
+    scores = {"0.png": {"standing": 0.3, "smile": 0.9, "upper_body": 0.3}}
+    second = {"tag": ["sitting", "lying"], "score": [0.51, 0.52], "index": [0, 1], "category": [0, 0]}
+    facts.write(dataset.store, "tags-of-another", Tagger.columns(), {key("0.png"): second})
+    models = ["vit-v3", "models/eva02-large-v3"]
+    version = committed(dataset, {"train": [sample("0.png")]}, scores=scores, models=models)
+    both = version.model_copy(update={"extractors": {**version.extractors, "tags#2": "tags-of-another"}})
+    found = coverage(dataset, both)
+    assert found.model == "vit-v3, eva02-large-v3"
+    assert count(found, "pose") == {"standing": 1, "lying": 1}
 
 
 def test_an_image_that_no_tagger_saw_is_read_from_its_tags_or_its_text(dataset: Dataset) -> None:
@@ -164,11 +186,17 @@ def test_classes_of_another_vocabulary_make_no_list(dataset: Dataset, profile: s
     }
     samples = [sample(name, **tagged(["tabby"])) for name in scores]
     found = coverage(
-        dataset, committed(dataset, {"train": samples}, scores=scores, model="efficientnet-lite0"), profile=profile
+        dataset, committed(dataset, {"train": samples}, scores=scores, models=["efficientnet-lite0"]), profile=profile
     )
     assert not found.usable
     assert (found.axes, found.next_shots, found.remove, found.crosses) == ((), (), (), ())
     assert "the tags of efficientnet-lite0 have almost no words for" in found.reason
+
+
+def test_one_axis_alone_makes_no_list(dataset: Dataset) -> None:
+    assert not of_tags(dataset, *[("tabby", "smile")] * 15).usable
+    assert of_tags(dataset, *[("tabby", "smile", "sitting")] * 15).usable
+    assert not of_tags(dataset, *[("tabby",)] * 19, ("smile", "sitting")).usable
 
 
 def test_images_without_any_words_make_no_list(dataset: Dataset) -> None:
@@ -208,7 +236,7 @@ def test_too_much_of_a_plain_background_is_told(dataset: Dataset) -> None:
     found = of_tags(dataset, *[FRONT] * 13, *[BACK] * 7)
     (excess,) = axis(found, "background").excess
     assert (excess.value, excess.images, excess.share, excess.threshold) == ("plain", 13, 0.65, 0.6)
-    (shot,) = (shot for shot in found.next_shots if shot.sentence.startswith("background: 65%"))
+    (shot,) = (shot for shot in found.next_shots if shot.sentence.startswith("background: plain on 65 %"))
     assert shot.need == 2
     assert axis(of_tags(dataset, *[FRONT] * 12, *[BACK] * 8), "background").excess == ()
 
@@ -218,7 +246,7 @@ def test_pictures_of_several_people_are_told_and_listed_for_cropping(dataset: Da
     assert count(found, "people") == {"one": 11, "several": 4}
     (shot,) = (shot for shot in found.next_shots if shot.axis == "people")
     assert (shot.have, shot.need) == (11, 5)
-    assert "73% of the pictures show one person alone (at least 80% wanted)" in shot.sentence
+    assert "one person alone on 73 % of the pictures (at least 80 % wanted)" in shot.sentence
     ((what, several),) = found.remove
     assert (what, several.images, several.names[0]) == ("several people", 4, "11.png")
 
@@ -231,7 +259,7 @@ def test_one_person_is_seen_without_the_word_solo(dataset: Dataset) -> None:
 def test_a_character_with_two_hair_colours_disagrees_with_itself(dataset: Dataset) -> None:
     other = [tag for tag in FRONT if tag != "red hair"] + ["blue hair"]
     found = axis(of_tags(dataset, *[FRONT] * 12, *[other] * 4), "hair")
-    assert found.notes == ("hair disagree: red hair 12, blue hair 4 of 16 images",)
+    assert found.notes == ("hair: the images disagree: red hair 12, blue hair 4 of 16",)
     assert found.strays.names == ("12.png", "13.png", "14.png", "15.png")
     assert axis(of_tags(dataset, *[FRONT] * 18, other), "hair").notes == ()
 

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 import pictures
+from imageyard.manifests import Dataset
 from imageyard.manifests.errors import ModelError
 from imageyard.manifests.store import Store
 from imageyard.ray_jobs.canonical import Decoded, decode
@@ -25,6 +26,7 @@ from imageyard.ray_jobs.models.files import locate
 from imageyard.ray_jobs.models.onnx_session import OnnxSession
 from imageyard.ray_jobs.models.onnx_tagger import OnnxTagger, sigmoid
 from imageyard.ray_jobs.tag_categories import CATEGORIES, OTHER, UNKNOWN, category_name
+from jobs import drop, go, recipe, samples_of
 from sentinel import CL_STYLE, ROWS, build_embedder, build_sentinel
 
 DIGESTS = (("model.onnx", "1" * 64), ("selected_tags.csv", "2" * 64))
@@ -438,6 +440,17 @@ def test_a_tagger_in_a_bucket_is_named_copied_and_run(tmp_path: Path, bucket: st
     assert "red" in run_one(tagger.load(threads=1, gpu=False), plain("red"))["tag"]
     (place,) = (tmp_path / "models").iterdir()
     assert not (place / "README.md").exists()
+
+
+def test_a_recipe_may_name_a_tagger_in_a_store(tmp_path: Path) -> None:
+    folder = build_sentinel(tmp_path / "store" / "like-cl", **CL_STYLE)
+    dataset = Dataset.open((tmp_path / "set").as_uri())
+    drop(dataset, {"red.png": pictures.flat("red", (64, 64))})
+    done = recipe(dataset, "ingest", {"tag": {"model": folder.as_uri()}})
+    (sample,) = samples_of(dataset, go(dataset, done, tmp_path / "models").version)
+    said = sample.value("tags-metadata")
+    assert said["model"] == "like-cl"
+    assert set(said["class-map"].values()) == {"red", "flat", "saber (fate)"}
 
 
 def test_a_model_that_changes_in_its_store_is_another_and_a_job_begun_with_the_first_says_so(tmp_path: Path) -> None:

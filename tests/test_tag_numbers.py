@@ -171,7 +171,7 @@ def test_ten_thousand_tags_are_compared_in_seconds() -> None:
         (["1girl", "solo", "red hair", "blue hair"], "hair colour"),
         (["1girl", "blue eyes", "green eyes"], "eye colour"),
         (["1girl", "2girls"], "girls"),
-        (["solo", "2girls"], "people"),
+        (["solo", "2girls", "red hair", "blue hair"], "people"),
         (["day", "night"], "time"),
         (["Indoors", "outdoors"], "place"),
         (["1boy", "long_hair", "short hair"], "hair length"),
@@ -192,6 +192,7 @@ def test_tags_that_contradict_each_other_are_told(tags: list[str], axis: str) ->
         ["1girl", "long hair", "very long hair"],
         ["1girl", "1boy", "red hair", "black hair"],
         ["red hair", "blue hair"],
+        ["1boy", "2girls", "red hair", "blue hair"],
     ],
 )
 def test_tags_that_only_seem_to_contradict_each_other_are_not(tags: list[str]) -> None:

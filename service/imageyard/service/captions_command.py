@@ -7,6 +7,7 @@ from typing import get_args
 
 from imageyard.manifests.errors import VersionError
 from imageyard.ray_jobs.analysis.caption_numbers import (
+    Bin,
     Bounds,
     CaptionNumbers,
     LengthUnit,
@@ -63,7 +64,7 @@ def _unit(unit: str) -> LengthUnit:
 
 
 def _show_lengths(of: str, found: CaptionNumbers) -> None:
-    kinds = f"{found.tag_lists:,} lists of tags, {found.prose:,} sentences"
+    kinds = f"lists of tags {found.tag_lists:,}, sentences {found.prose:,}"
     said = {"images": f"{found.images:,}, {found.captioned:,} with a text", "texts": kinds}
     said["taken from"] = times(found.sources, shown=len(found.sources))
     if found.further:
@@ -78,8 +79,12 @@ def _show_lengths(of: str, found: CaptionNumbers) -> None:
     ]
     table("length of a text", ("in", "least", "median", "mean", "95 % have at most", "most"), rows)
     most = max((one.images for one in found.histogram), default=1)
-    bars = [(f"{one.lower}–{one.upper}", one.images, "█" * round(BAR * one.images / most)) for one in found.histogram]
+    bars = [(_span(one), one.images, "█" * round(BAR * one.images / most)) for one in found.histogram]
     table("tokens", ("tokens", "images", ""), bars)
+
+
+def _span(one: Bin) -> str:
+    return f"{one.lower}" if one.lower == one.upper else f"{one.lower}–{one.upper}"
 
 
 def _row(name: str, spread: Spread) -> tuple[object, ...]:
@@ -122,5 +127,5 @@ def _show_findings(found: CaptionNumbers) -> None:
 
 def _show_consistency(found: CaptionNumbers) -> None:
     rows = [(part.rule, part.affected, f"{part.value:.3f}") for part in found.consistency.parts]
-    title = f"consistency {found.consistency.score:.3f}: the share of images that break none of these"
-    table(title, ("rule", "images that break it", "1 - share"), rows)
+    say(f"consistency {found.consistency.score:.3f}: the share of images that break none of these rules")
+    table("", ("rule", "images that break it", "1 - share"), rows)

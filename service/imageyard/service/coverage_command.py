@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from imageyard.ray_jobs.analysis.coverage import Axis, Coverage, Cross, Looks, coverage, profile_of
 from imageyard.ray_jobs.analysis.said import reading
-from imageyard.ray_jobs.report_text import share
+from imageyard.ray_jobs.report_text import plural, share
 from imageyard.service.analysis_text import plain, roles_of, some
 from imageyard.service.console import pairs, say, say_json, table
 from imageyard.service.look_commands import opened, version_of
@@ -63,7 +63,7 @@ def _show_axis(axis: Axis, found: Coverage) -> None:
         rows.append((seen.value, seen.images, share(seen.images, found.images), wanted, remark, examples))
     if rows and axis.known:
         wanted_kinds = f", {axis.wanted_distinct} wanted" if axis.wanted_distinct else ""
-        title = f"{axis.name}: {axis.distinct} kinds{wanted_kinds}; known of {axis.said:,} images"
+        title = f"{axis.name}: {plural(axis.distinct, 'kind')}{wanted_kinds}; known of {plural(axis.said, 'image')}"
         table(title, (axis.name, "images", "share", "wanted", "", "such as"), rows)
     for note in axis.notes:
         say(plain(note))

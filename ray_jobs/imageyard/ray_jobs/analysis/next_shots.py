@@ -113,8 +113,8 @@ def _excess(plan: AxisPlan, axis: Axis, images: int) -> Iterator[tuple[float, Sh
     for excess in axis.excess:
         need = ceil(excess.images / excess.threshold - images - 1e-9)
         said = (
-            f"{plan.name}: {excess.share:.0%} of the pictures are {excess.value} (at most {excess.threshold:.0%} "
-            f"wanted); add {need} that are not, such as {_others(plan, axis, excess.value)}"
+            f"{plan.name}: {excess.value} on {_percent(excess.share)} of the pictures (at most "
+            f"{_percent(excess.threshold)} wanted); add {need} without, such as {_others(plan, axis, excess.value)}"
         )
         over = (excess.share - excess.threshold) / (1 - excess.threshold)
         yield over, Shot(said, plan.name, None, images - excess.images, need)
@@ -126,8 +126,10 @@ def _alone(profile: Profile, axis: Axis, images: int) -> Iterator[tuple[float, S
     one = next((seen for seen in axis.values if seen.value == "one"), Seen("one", 0, 0.0, ()))
     if one.share < profile.solo:
         need = ceil((profile.solo * images - one.images) / (1 - profile.solo) - 1e-9)
-        said = f"people: {one.share:.0%} of the pictures show one person alone (at least {profile.solo:.0%} wanted)"
-        said += "; crop or replace those of several"
+        said = (
+            f"people: one person alone on {_percent(one.share)} of the pictures (at least {_percent(profile.solo)} "
+            "wanted); crop or replace those of several"
+        )
         yield 1 - one.share / profile.solo, Shot(said, axis.name, "one", one.images, need)
 
 
@@ -148,6 +150,10 @@ def _others(plan: AxisPlan, axis: Axis, but: str = "") -> str:
     untold = {seen.value for seen in axis.values if not seen.tellable}
     names = [value.name for value in plan.values if value.name not in (but, *untold)]
     return ", ".join(sorted(names, key=lambda name: have.get(name, 0))[:SUGGESTED])
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
 
 
 def _s(count: int) -> str:

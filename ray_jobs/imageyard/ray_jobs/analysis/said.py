@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from imageyard.manifests.dataset import Dataset
 from imageyard.manifests.sample import Sample
 from imageyard.manifests.version import ROLES, Role, Version
-from imageyard.ray_jobs.caption_text import joined
+from imageyard.ray_jobs.caption_text import joined, same_as
 from imageyard.ray_jobs.state import CAPTION, TAGS, TEXT
 
 FURTHER = "caption-"
 """How the names of further captions of an image begin."""
+
+form_of = lru_cache(maxsize=1 << 16)(same_as)
+"""`same_as`, remembered: the same tags come again and again."""
 
 Reading = Callable[[], Iterable[Sample]]
 """Samples that can be read more than once, so that none need be held."""

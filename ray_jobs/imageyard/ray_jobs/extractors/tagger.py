@@ -29,6 +29,7 @@ class Tagger(ModelExtractor):
 
     name: ClassVar[str] = "tags"
     version: ClassVar[int] = 1
+    runs_at_once: ClassVar[int] = 2
 
     model: str
     """The short name."""

@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from fnmatch import fnmatchcase
-from glob import escape
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -31,6 +30,8 @@ PART = 8 * 2**20
 """Bytes fetched at a time."""
 SIDE_BY_SIDE = 4
 """Parts fetched at once; with PART, what a copy takes of memory."""
+DIGITS = 16
+"""Of a digest, in the name of a copy."""
 ABANDONED = 24 * 3600
 """Seconds after which what an interrupted copy left is taken away."""
 _SAFE = re.compile(r"[^\x00-\x1f\x7f/\\:]+")
@@ -71,7 +72,7 @@ def mirrored(url: str, folder: Path, *, wanted: Sequence[str] = ("*",)) -> Path:
         entries = to_copy(url, store.list(), wanted)
         said = {"url": url, "objects": [[entry.key, entry.size, entry.etag] for entry in entries]}
         text = json.dumps(said, indent=1, ensure_ascii=False)
-        place = folder / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+        place = folder / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:DIGITS]}"
         if _holds(place, text):
             return place
         folder.mkdir(parents=True, exist_ok=True)
@@ -173,8 +174,11 @@ def _write(path: Path, parts: Iterable[bytes]) -> None:
 
 
 def _sweep(place: Path) -> None:
-    """Take away what copies of `place` left that were killed."""
-    for left in place.parent.glob(f".{escape(place.name)}.*"):
+    """Take away what copies of this model that were killed left beside `place`."""
+    ours = re.compile(re.escape(f".{place.name[:-DIGITS]}") + f"[0-9a-f]{{{DIGITS}}}" + r"\.[a-z0-9_]{8}")
+    for left in place.parent.iterdir():
+        if not ours.fullmatch(left.name):
+            continue
         with suppress(FileNotFoundError):  # it is being taken away
             if time.time() - max(path.stat().st_mtime for path in (left, *left.rglob("*"))) > ABANDONED:
                 shutil.rmtree(left, ignore_errors=True)
