@@ -182,13 +182,12 @@ def compare(
                 memory += min(from_memory(session, inputs, count - count // 2) for session in sessions)
             work = job.tally
             lanes = placement.actors
-            alone = memory / count * placement.threads  # of one model thread, for an image
-            decoding = work.decoding_seconds / count
+            shared = work.model_seconds / (work.model_seconds + work.decoding_seconds)
             row = {
                 "memory images/s": count / memory,
                 "job images/s": count / job.seconds,
                 "ratio": memory / job.seconds,
-                "ceiling if all share the cores": alone / (alone + decoding) if placement is EACH else 1.0,
+                "ceiling, of cores shared with decoding": shared if placement is EACH else 1.0,
                 "model at work, share of the job": work.model_seconds / lanes / job.seconds,
                 "cores of others, memory": (before[0] + after[0]) / 2,
                 "cores of others, job": beside[0],
