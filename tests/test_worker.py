@@ -90,7 +90,7 @@ def test_shards_that_overlap_give_the_facts_that_they_give_one_by_one(store: Slo
 @pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
 def test_of_a_worker_that_is_busy_every_second_is_accounted_for(store: SlowStore, place: Place) -> None:
     items = stored(store, 24)
-    shards = [Shard(items[at : at + 6], (Where(seconds=0.05),)) for at in range(0, 24, 6)]
+    shards = [Shard(items[at : at + 6], (Where(seconds=0.1),)) for at in range(0, 24, 6)]
     worker = Worker(store, place)
     loading = worker.prepare(shards[0].extractors)
     begun = time.monotonic()
@@ -99,7 +99,7 @@ def test_of_a_worker_that_is_busy_every_second_is_accounted_for(store: SlowStore
     worker.close()
     waited = total.waited_for_shard_seconds + total.waited_for_store_seconds + total.waited_for_decode_seconds
     assert total.model_runs == 8
-    assert total.model_seconds >= 8 * 0.05 - 0.001
+    assert total.model_seconds >= 8 * 0.1 - 0.001
     assert total.padding_seconds == pytest.approx(total.model_seconds / 4, rel=0.5)  # of 4 places, 2 empty every other
     assert total.decoding_seconds > 0
     assert total.writing_seconds > 0

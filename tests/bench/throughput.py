@@ -49,6 +49,8 @@ COSTS = {20: Shape(192, 3, 4), 50: Shape(192, 6, 4), 100: Shape(192, 12, 4)}
 """Milliseconds an image on a core of an AMD EPYC, about."""
 BATCHES = (8, 16, 32, 64, 128)
 """Of a GPU: the best is the ceiling."""
+QUIET = 0.3
+"""Cores of other people's below which a round is not disturbed: a job has two threads to be delayed, memory one."""
 FED = 64
 """Pictures in memory, over and over."""
 
@@ -180,13 +182,12 @@ def compare(
                 memory += min(from_memory(session, inputs, count - count // 2) for session in sessions)
             work = job.tally
             lanes = placement.actors
-            alone = memory / count * placement.threads  # of one model thread, for an image
-            decoding = work.decoding_seconds / count
+            shared = work.model_seconds / (work.model_seconds + work.decoding_seconds)
             row = {
                 "memory images/s": count / memory,
                 "job images/s": count / job.seconds,
                 "ratio": memory / job.seconds,
-                "ceiling if all share the cores": alone / (alone + decoding) if placement is EACH else 1.0,
+                "ceiling, of cores shared with decoding": shared if placement is EACH else 1.0,
                 "model at work, share of the job": work.model_seconds / lanes / job.seconds,
                 "cores of others, memory": (before[0] + after[0]) / 2,
                 "cores of others, job": beside[0],
@@ -217,7 +218,10 @@ def compare(
         medians = {name: statistics.median(row[name] for row in said) for name in said[0]}
         print(f"== {tagger}, {kind}://, {placement.name}: {count} images, medians of {len(said)}")
         for name, value in medians.items():
-            print(f"   {name:32} {value:10.3f}", flush=True)
+            print(f"   {name:36} {value:10.3f}")
+        quiet = [row["ratio"] for row in said if max(row[name] for name in row if name.startswith("cores of")) < QUIET]
+        ratio = f"{statistics.median(quiet):.3f}" if quiet else "unknown"
+        print(f"   rounds in which others used less than {QUIET} cores: {len(quiet)}, their ratio {ratio}", flush=True)
 
 
 def main() -> None:
