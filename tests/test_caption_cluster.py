@@ -14,6 +14,7 @@ import pytest
 import pictures
 import tiny
 from imageyard.manifests import Dataset, Version
+from imageyard.manifests.errors import ModelError
 from imageyard.ray_jobs.fanout import RayEngine
 from imageyard.ray_jobs.recipe import Recipe
 from jobs import drop, go, manifests, recipe, store_keys
@@ -75,3 +76,15 @@ def test_a_worker_killed_while_it_captions_change_no_byte(cluster: None, models:
         killer.join()
     assert killed
     assert lines(dataset, outcome.version) == expected
+
+
+def test_a_captioner_that_no_worker_can_load_fails_the_job_before_any_work(
+    cluster: None, models: Path, tmp_path: Path
+) -> None:
+    model = tiny.build_blip(tmp_path / "models" / "tiny-blip")
+    weights = model / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1000])
+    dataset, steps = made(tmp_path / "broken", str(model))
+    with pytest.raises(ModelError, match="tiny-blip"):
+        go(dataset, steps, models, engine=RayEngine(actors=2))
+    assert store_keys(dataset.store, "facts") == []

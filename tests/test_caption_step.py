@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from imageyard.manifests.errors import JobError, ModelError, RecipeError
 from imageyard.ray_jobs.engine import LocalEngine
 from imageyard.ray_jobs.rehearsal import rehearse
 from imageyard.ray_jobs.run import Surroundings
-from jobs import DATE, by_name, drop, go, manifests, recipe
+from jobs import DATE, by_name, drop, go, manifests, recipe, store_keys
 
 
 @pytest.fixture(scope="module")
@@ -159,3 +160,15 @@ def test_a_model_that_is_nowhere_fails_before_any_work(dataset: Dataset, models:
     with pytest.raises(ModelError, match="nowhere"):
         go(dataset, recipe(dataset, "ingest", caption("./nowhere")), models)
     assert dataset.numbers() == []
+
+
+def test_a_captioner_that_cannot_load_fails_the_job_before_any_work(
+    dataset: Dataset, models: Path, blip: str, tmp_path: Path
+) -> None:
+    broken = Path(shutil.copytree(blip, tmp_path / "broken-blip"))
+    weights = broken / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1000])
+    with pytest.raises(ModelError, match="broken-blip"):
+        go(dataset, recipe(dataset, "ingest", caption(str(broken))), models)
+    assert store_keys(dataset.store, "facts") == []
+    assert len(store_keys(dataset.store, "drop")) == 5

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
 from imageyard.manifests.store import Store
+from imageyard.ray_jobs.extractors.base import Extractor
 from imageyard.ray_jobs.search.tasks import Task, TaskResult, in_threads
 from imageyard.ray_jobs.work import Shard, Tally, needed
 from imageyard.ray_jobs.worker import Place, Worker
@@ -28,6 +29,13 @@ class Engine(Protocol):
 
     def run(self, store: Store, shards: Sequence[Shard], done: Done) -> None:
         """Measure every shard; the models that they need are loaded first. Raises ModelError or JobError."""
+        ...
+
+    def check(self, store: Store, extractors: Sequence[Extractor]) -> None:
+        """Load their models once, where they would run, so that one which cannot be is known before any work.
+
+        Raises ModelError or JobError.
+        """
         ...
 
     def search(self, store: Store, tasks: Sequence[Task], codes: np.ndarray) -> Iterable[TaskResult]:
@@ -55,6 +63,13 @@ class LocalEngine:
             done(worker.prepare(needed(shards)))
             for shard in shards:
                 done(worker.process(shard))
+        finally:
+            worker.close()
+
+    def check(self, store: Store, extractors: Sequence[Extractor]) -> None:
+        worker = Worker(store, self._place)
+        try:
+            worker.prepare(extractors)
         finally:
             worker.close()
 

@@ -14,6 +14,7 @@ from imageyard.manifests.errors import ImageyardError, JobError
 from imageyard.manifests.store import Store
 from imageyard.ray_jobs.capacity import room
 from imageyard.ray_jobs.engine import Done
+from imageyard.ray_jobs.extractors.base import Extractor
 from imageyard.ray_jobs.fanout_actors import Errand, Member, Pool, Post
 from imageyard.ray_jobs.fanout_search import search_on_ray
 from imageyard.ray_jobs.search.tasks import Task, TaskResult, in_threads
@@ -76,9 +77,7 @@ class RayEngine:
         """Actors with GPUs take the shards that need a model, and the rest neither waits for a GPU nor has one."""
         if not shards:
             return
-        if store.url.startswith("memory://"):
-            raise JobError(f"{store.url}: other processes cannot see a memory store; use file:// or a bucket")
-        self._start()
+        self._start_for(store)
         modelled = [shard for shard in shards if shard.needs_model] if self._gpus else list(shards)
         rest = [shard for shard in shards if not shard.needs_model] if self._gpus else []
         pools, taken = [], 0
@@ -89,6 +88,18 @@ class RayEngine:
             size = min(max(1, self._room(0) - taken), len(rest))
             pools.append(Pool(store, Post(replace(self._place, gpu=False), 0, needed(rest)), size, rest))
         _Run(store, pools, done).work(sum(len(shard.items) for shard in shards))
+
+    def check(self, store: Store, extractors: Sequence[Extractor]) -> None:
+        """In an actor like those that will work, which is let go again."""
+        self._start_for(store)
+        self._room(self._gpus)
+        pool = Pool(store, Post(self._place, self._gpus, tuple(extractors)), 1, ())
+        _Run(store, [pool], lambda tally: None).check(pool)
+
+    def _start_for(self, store: Store) -> None:
+        if store.url.startswith("memory://"):
+            raise JobError(f"{store.url}: other processes cannot see a memory store; use file:// or a bucket")
+        self._start()
 
     def search(self, store: Store, tasks: Sequence[Task], codes: np.ndarray) -> Iterable[TaskResult]:
         """On the cluster if there are enough codes for it to pay, else in threads of this process: the same pairs."""
@@ -156,10 +167,7 @@ class _Run:
                 if ready or any(member.loaded for _, member in members):
                     heard = time.monotonic()
                 elif time.monotonic() > heard + 60 * READY_MINUTES:
-                    raise JobError(
-                        f"no worker was ready within {READY_MINUTES} minutes; does a node of the cluster have "
-                        f"{members[0][0].post.asks}?"
-                    )
+                    raise JobError(_not_ready(members[0][0]))
                 for pool, member in [(pool, member) for pool, member in members if member.next in ready]:
                     if member.loaded:
                         self._collect(pool, member)
@@ -170,6 +178,21 @@ class _Run:
                 pool.close()
         for shard, reason in self._given_up:  # only now that they are few: a fact is for ever
             self._done(quarantine(self._store, shard, reason))
+
+    def check(self, pool: Pool) -> None:
+        """Have one actor of `pool` get ready. Raises ModelError or JobError if none can."""
+        import ray
+
+        try:
+            member = pool.enlist()
+            while not member.loaded:
+                ready, _ = ray.wait([member.ready], timeout=60 * READY_MINUTES)
+                if not ready:
+                    raise JobError(_not_ready(pool))
+                self._load(pool, member)
+                member = next(iter(pool.members), None) or pool.enlist()
+        finally:
+            pool.close()
 
     def _load(self, pool: Pool, member: Member) -> None:
         """Take the answer of a new actor; a model that cannot load ends the job, before any work."""
@@ -240,6 +263,10 @@ class _Run:
                 f"{len(self._given_up)} of {self._images:,} images cannot be read without killing their worker, so "
                 f"something else is wrong; the last was {errand.shard.items[0].key}: {reason}"
             )
+
+
+def _not_ready(pool: Pool) -> str:
+    return f"no worker was ready within {READY_MINUTES} minutes; does a node of the cluster have {pool.post.asks}?"
 
 
 def _summary(error: BaseException | None) -> str:

@@ -124,7 +124,7 @@ class Pool:
         import ray
 
         while len(self.members) < min(self._size, self._waiting):
-            self.members.append(self._spawn())
+            self.enlist()
         for depth in range(1, DEPTH + 1):
             for member in self.members:
                 if member.loaded and len(member.in_flight) < depth:
@@ -132,6 +132,12 @@ class Pool:
         for member in [m for m in self.members if not m.in_flight and not self._waiting]:
             ray.kill(member.handle)
             self.members.remove(member)
+
+    def enlist(self) -> Member:
+        """One more actor, getting ready."""
+        member = self._spawn()
+        self.members.append(member)
+        return member
 
     def drop(self, member: Member) -> None:
         """Strike off an actor that is dead, or as good as that."""

@@ -242,6 +242,11 @@ class _Run:
     def _measure(self, samples: Sequence[Sample], new: Sequence[Item], running: job.Job) -> None:
         """Have everything measured that is missing: new drop objects, then known images that lack facts."""
         at_once = {name: extractor for name, extractor in self._extractors.items() if not extractor.deferred}
+        later = [extractor for extractor in self._extractors.values() if extractor.deferred]
+        fresh = [extractor for extractor in later if not any(self._store.list(f"facts/{extractor.identity()}"))]
+        if fresh and (new or samples):
+            self._around.watcher.phase("trying the models")
+            self._around.engine.check(self._store, fresh)
         self._work(plan_new(self._store, new, at_once, self._size(len(new))), running)
         ingested = (
             Item(ingest_facts.image_key(event["content"], event["extension"]), event["size"], sha256=event["content"])

@@ -36,6 +36,9 @@ def run(
     ] = None,
     cpus: Annotated[int, typer.Option(help="CPUs of each actor.", min=1)] = 1,
     gpus: Annotated[float, typer.Option(help="GPUs of each actor; a share such as 0.5 is allowed.", min=0)] = 0,
+    model_threads: Annotated[
+        int | None, typer.Option(help="Of these, CPUs for models alone; the others decode beside them.", min=1)
+    ] = None,
     shard: Annotated[int | None, typer.Option(help="Images a shard; chosen if not given.", min=1)] = None,
     ray: Annotated[str, typer.Option(help="Address of a Ray cluster; a local one is started if not given.")] = "local",
     dry_run: Annotated[
@@ -49,11 +52,19 @@ def run(
 
         show_dry_run(recipe, dataset=dataset, as_json=as_json)
         return
+    from imageyard.ray_jobs.worker import Place
     from imageyard.service.run_command import run_recipe
 
     try:
         run_recipe(
-            recipe, dataset=dataset, actors=actors, cpus=cpus, gpus=gpus, shard=shard, address=ray, as_json=as_json
+            recipe,
+            dataset=dataset,
+            place=Place(cpus=cpus, gpu=gpus > 0, model_threads=model_threads),
+            actors=actors,
+            gpus=gpus,
+            shard=shard,
+            address=ray,
+            as_json=as_json,
         )
     except KeyboardInterrupt:
         typer.echo("stopped; nothing is lost: run the same command again to go on", err=True)

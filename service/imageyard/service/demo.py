@@ -16,6 +16,7 @@ from imageyard.manifests.errors import ImageyardError
 from imageyard.manifests.store import Store
 from imageyard.manifests.version import Role, Version
 from imageyard.ray_jobs.origin import names_of
+from imageyard.ray_jobs.worker import Place
 from imageyard.service.console import say, table
 from imageyard.service.demo_pictures import write_demo_pictures
 from imageyard.service.local_s3 import serve
@@ -74,7 +75,7 @@ def demonstrate(folder: Path, images: Path | None) -> None:
         recipe.write_text(RECIPE.format(url=url))
         say(f"running {recipe}\n")
         outcome = run_recipe(
-            recipe, dataset=None, actors=None, cpus=1, gpus=0, shard=None, address="local", as_json=False
+            recipe, dataset=None, place=Place(), actors=None, gpus=0, shard=None, address="local", as_json=False
         )
         if outcome.report is not None:
             page = folder / f"{name}-report.html"

@@ -25,8 +25,8 @@ def run_recipe(
     path: Path,
     *,
     dataset: str | None,
+    place: Place,
     actors: int | None,
-    cpus: int,
     gpus: float,
     shard: int | None,
     address: str,
@@ -37,7 +37,6 @@ def run_recipe(
     recipe = load_recipe(path, dataset=dataset)
     first = Store.open(recipe.dataset, hasty=True)
     next(iter(first.list("versions")), None)  # an unreachable store is told in seconds, before anything starts
-    place = Place(cpus=cpus, gpu=gpus > 0)
     engine = RayEngine(address=address, actors=actors, place=place, gpus=gpus)
     # Ray prints every worker's death on standard output, which is the outcome's; the engine deals with them.
     with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere), engine, Bar(silent=as_json) as bar:
