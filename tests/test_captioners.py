@@ -152,6 +152,24 @@ def test_the_words_are_those_that_transformers_own_processor_and_generate_give(
     assert texts(loaded(shelf, name, **asked), image) == [by_transformers(shelf, name, image.rgb, prompt, beams)]
 
 
+def test_a_llava_with_a_class_token_counts_as_its_processor_does(tmp_path: Path) -> None:
+    tiny.build_llava(tmp_path / "tiny-llava", clip=True)
+    image, prompt = some()[0], "the red car"
+    expected = by_transformers(tmp_path, "llava", image.rgb, prompt, 1)
+    assert texts(loaded(tmp_path, "llava", prompt=prompt, repetition_penalty=1.3), image) == [expected]
+
+
+def test_weights_that_nothing_is_computed_with_may_be_missing(shelf: Path, tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    folder = Path(shutil.copytree(shelf / "tiny-llava", tmp_path / "tiny-llava"))
+    tensors = load_file(folder / "model.safetensors")
+    kept = {name: tensor for name, tensor in tensors.items() if ".head." not in name}
+    assert len(kept) < len(tensors)
+    save_file(kept, folder / "model.safetensors", {"format": "pt"})
+    assert texts(loaded(tmp_path, "llava"), *some()) == texts(loaded(shelf, "llava"), *some())
+
+
 def by_transformers(shelf: Path, name: str, image: Image.Image, prompt: str | None, beams: int) -> str:
     """As the model's card says to use it."""
     import transformers

@@ -295,10 +295,12 @@ CLASSES: Mapping[str, str] = {
     "qwen3_vl": "Qwen3VLForConditionalGeneration",
 }
 """The class of transformers, by the `model_type` of a folder."""
+SPARE: Mapping[captioner_table.Family, str] = {"llava": r"\bvision_tower\.(?:.*\.)?(?:head|pooler|post_layernorm)\."}
+"""Weights that a checkpoint may lack, as an expression: LLaVA takes a picture's features before them."""
 
 
 def without_echo(text: str, prompt: str | None) -> str:
-    """`text` without `prompt` at its beginning, in whatever case."""
+    """`text` without `prompt` at its beginning, in whatever case, nor the mark of a word that goes on from there."""
     if prompt and text.lower().startswith(prompt.lower()):
         text = text[len(prompt) :]
-    return text.strip()
+    return text.strip().removeprefix("##")

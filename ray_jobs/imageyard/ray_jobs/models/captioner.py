@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from imageyard.manifests.errors import ModelError
 from imageyard.ray_jobs.canonical import Decoded
 from imageyard.ray_jobs.models import torch_loading
-from imageyard.ray_jobs.models.caption_families import CLASSES, FAMILIES, Captioning
+from imageyard.ray_jobs.models.caption_families import CLASSES, FAMILIES, SPARE, Captioning
 from imageyard.ray_jobs.models.caption_settings import Settings
 from imageyard.ray_jobs.models.captioner_table import FAMILY_DEFAULTS, CaptionerEntry
 from imageyard.ray_jobs.models.halving import Halving
@@ -77,7 +77,8 @@ class TorchCaptioner:
         with torch_loading.reading(snapshot):
             pixels = TorchPixels(processor, device=self._device, max_pixels=settings.max_pixels)
         tokenizer = torch_loading.tokenizer(snapshot)
-        model = torch_loading.weights(snapshot, CLASSES[snapshot.model_type], self._device)
+        spare = SPARE.get(settings.family)
+        model = torch_loading.weights(snapshot, CLASSES[snapshot.model_type], self._device, spare=spare)
         with torch_loading.reading(snapshot):
             self.family = FAMILIES[settings.family](snapshot, settings, model, tokenizer, pixels)
         own = snapshot.entry.defaults if snapshot.entry else None
