@@ -199,7 +199,7 @@ def by_transformers(shelf: Path, name: str, image: Image.Image, prompt: str | No
     with torch.no_grad():
         found = model.generate(**inputs, num_beams=beams, max_new_tokens=FEW, repetition_penalty=1.3, do_sample=False)
     before = inputs["input_ids"].shape[1] if "input_ids" in inputs and name != "blip2-t5" else 0
-    return str(processor.tokenizer.decode(found[0][before:], skip_special_tokens=True)).strip()
+    return str(processor.tokenizer.decode(found[0][before:], skip_special_tokens=True)).strip().removeprefix("##")
 
 
 @pytest.mark.parametrize("task", ["<CAPTION>", "<MORE_DETAILED_CAPTION>"])
