@@ -412,9 +412,10 @@ def build_blip2_t5(folder: Path, *, seed: int = 0) -> Path:
     return folder
 
 
-def build_llava(folder: Path, *, seed: int = 0) -> Path:
-    """LLaVA, as JoyCaption is one: a SigLIP, and a Llama."""
+def build_llava(folder: Path, *, seed: int = 0, clip: bool = False) -> Path:
+    """LLaVA, as JoyCaption is one: a SigLIP, and a Llama; or, with `clip`, as LLaVA 1.5 is one."""
     from transformers import (
+        CLIPImageProcessorPil,
         LlavaConfig,
         LlavaForConditionalGeneration,
         LlavaProcessor,
@@ -430,14 +431,12 @@ def build_llava(folder: Path, *, seed: int = 0) -> Path:
         pad_token="<pad>",
         additional_special_tokens=["<image>"],
     )
+    strategy = "default" if clip else "full"
     config = LlavaConfig(
         vision_config={
-            "model_type": "siglip_vision_model",
-            "hidden_size": 32,
-            "intermediate_size": 64,
+            **_VISION,
+            "model_type": "clip_vision_model" if clip else "siglip_vision_model",
             "num_hidden_layers": 3,
-            "num_attention_heads": 2,
-            "image_size": 32,
             "patch_size": 16,
         },
         text_config={
@@ -454,15 +453,19 @@ def build_llava(folder: Path, *, seed: int = 0) -> Path:
             "pad_token_id": 3,
         },
         image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
-        vision_feature_select_strategy="full",
+        vision_feature_select_strategy=strategy,
         vision_feature_layer=-2,
     )
     _wide(LlavaForConditionalGeneration(config), seed=seed).save_pretrained(folder)
+    pixels: Any = SiglipImageProcessorPil(size={"height": 32, "width": 32})
+    if clip:
+        pixels = CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
     processor = LlavaProcessor(
-        SiglipImageProcessorPil(size={"height": 32, "width": 32}),
+        pixels,
         tokenizer,
         patch_size=16,
-        vision_feature_select_strategy="full",
+        num_additional_image_tokens=1 if clip else 0,
+        vision_feature_select_strategy=strategy,
         chat_template=LLAVA_TEMPLATE,
     )
     processor.save_pretrained(folder)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from imageyard.manifests.errors import ModelError
 from imageyard.ray_jobs.canonical import Decoded
 from imageyard.ray_jobs.models import torch_loading
-from imageyard.ray_jobs.models.caption_families import CLASSES, FAMILIES, Captioning
+from imageyard.ray_jobs.models.caption_chat import Llava, Qwen
+from imageyard.ray_jobs.models.caption_families import Blip, Blip2, Captioning, Florence, Git
 from imageyard.ray_jobs.models.caption_settings import Settings
-from imageyard.ray_jobs.models.captioner_table import FAMILY_DEFAULTS, CaptionerEntry
+from imageyard.ray_jobs.models.captioner_table import FAMILY_DEFAULTS, CaptionerEntry, Family
 from imageyard.ray_jobs.models.halving import Halving
 from imageyard.ray_jobs.models.snapshots import Snapshot
 from imageyard.ray_jobs.models.torch_pixels import TorchPixels
@@ -21,6 +22,28 @@ if TYPE_CHECKING:
     import numpy as np
 
     from imageyard.ray_jobs.extractors.base import Row
+
+FAMILIES: Mapping[Family, type[Captioning]] = {
+    "blip": Blip,
+    "blip2": Blip2,
+    "git": Git,
+    "florence2": Florence,
+    "llava": Llava,
+    "qwen": Qwen,
+}
+CLASSES: Mapping[str, str] = {
+    "blip": "BlipForConditionalGeneration",
+    "blip-2": "Blip2ForConditionalGeneration",
+    "git": "GitForCausalLM",
+    "florence2": "Florence2ForConditionalGeneration",
+    "llava": "LlavaForConditionalGeneration",
+    "qwen2_vl": "Qwen2VLForConditionalGeneration",
+    "qwen2_5_vl": "Qwen2_5_VLForConditionalGeneration",
+    "qwen3_vl": "Qwen3VLForConditionalGeneration",
+}
+"""The class of transformers, by the `model_type` of a folder."""
+SPARE: Mapping[Family, str] = {"llava": r"\bvision_tower\.(?:.*\.)?(?:head|pooler|post_layernorm)\."}
+"""Weights that a checkpoint may lack, as an expression: LLaVA takes a picture's features before them."""
 
 GREY = (128, 128, 128)
 AHEAD = 4
@@ -45,9 +68,9 @@ UNOBEYED = (
 class TorchCaptioner:
     """A loaded captioner; `run` may be called from several threads, one of which works at a time.
 
-    Runs always have as many images as the first of them had, or fewer after one did not fit into memory: a short one
-    is filled up with copies of its last image. Images of different sizes never share a run, and none is padded. So a
-    caption depends on the picture and the machine, and on nothing else.
+    Every run has the same number of images: a short one is filled up with copies of its last. Images of different
+    sizes never share a run, and none is padded. So on one machine a caption depends on nothing but the picture; only
+    where a run did not fit into memory, and later ones have fewer images, last digits may differ.
     """
 
     batch: int
@@ -77,7 +100,8 @@ class TorchCaptioner:
         with torch_loading.reading(snapshot):
             pixels = TorchPixels(processor, device=self._device, max_pixels=settings.max_pixels)
         tokenizer = torch_loading.tokenizer(snapshot)
-        model = torch_loading.weights(snapshot, CLASSES[snapshot.model_type], self._device)
+        spare = SPARE.get(settings.family)
+        model = torch_loading.weights(snapshot, CLASSES[snapshot.model_type], self._device, spare=spare)
         with torch_loading.reading(snapshot):
             self.family = FAMILIES[settings.family](snapshot, settings, model, tokenizer, pixels)
         own = snapshot.entry.defaults if snapshot.entry else None

@@ -8,8 +8,15 @@ from typing import TypeVar
 
 R = TypeVar("R")
 
-SIGNS = ("out of memory", "can't allocate memory", "cannot allocate memory", "alloc_failed", "bad_alloc")
-"""What torch says, in lower case: its CUDA allocator, its CPU allocator, cuBLAS and cuDNN, and C++."""
+SIGNS = (
+    "out of memory",
+    "can't allocate memory",
+    "cannot allocate memory",
+    "alloc_failed",
+    "bad_alloc",
+    "could not create a primitive",
+)
+"""What torch says, in lower case: its CUDA allocator, its CPU allocator, the system, cuBLAS and cuDNN, C++, oneDNN."""
 
 
 def out_of_memory(error: BaseException) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -33,9 +34,11 @@ def device_for(name: str, *, threads: int, gpu: bool) -> Any:
     return torch.device("cuda")
 
 
-def weights(snapshot: Snapshot[Any], class_name: str, device: Any, **options: Any) -> Any:
+def weights(snapshot: Snapshot[Any], class_name: str, device: Any, *, spare: str | None = None, **options: Any) -> Any:
     """The model of `snapshot` as transformers' `class_name`: float32 on a CPU, bfloat16 on a GPU, for inference.
 
+    `spare` matches the names of weights that may be missing, because nothing is computed with them; `options` are for
+    `from_pretrained`.
     Raises ModelError: transformers is missing, a file is broken or short, weights are not those of the class.
     """
     import torch
@@ -55,7 +58,7 @@ def weights(snapshot: Snapshot[Any], class_name: str, device: Any, **options: An
             output_loading_info=True,
             **options,
         )
-    missing = sorted(about["missing_keys"])
+    missing = sorted(name for name in about["missing_keys"] if not (spare and re.search(spare, name)))
     if missing:
         raise ModelError(
             f"{snapshot.folder / snapshot.weights[0]}: lacks {len(missing)} of the weights of {class_name}, "
