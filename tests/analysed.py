@@ -71,6 +71,8 @@ CAPTION_NUMBERS = CaptionNumbers(
         TriggerCoverage("red dress", Affected(62), Affected(62), Affected(), Affected(), Affected(), Affected()),
     ),
 )
+LARGEST = Affected(12, ("a.jpg",))
+LOOKS = Looks("embedding", 62, 0.9, 41, (12, 4, 2, 1, 1), 12 / 62, LARGEST, 0.4, (Outlier("odd.jpg", 0.61),))
 COVERAGE = Coverage(
     profile="character",
     images=62,
@@ -124,9 +126,7 @@ COVERAGE = Coverage(
         ),
     ),
     remove=(("watermark", TWO),),
-    looks=Looks(
-        "embedding", 62, 0.9, 41, (12, 4, 2, 1, 1), 12 / 62, Affected(12, ("a.jpg",)), 0.4, (Outlier("odd.jpg", 0.61),)
-    ),
+    looks=LOOKS,
     next_shots=(
         Shot("from behind: 1 picture (3 to 6 wanted)", "view", "from behind", 1, 2),
         Shot("from above: no picture (1 to 3 wanted)", "view", "from above", 0, 1),

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from analysed import CAPTION_NUMBERS, COVERAGE, TAG_NUMBERS
+from analysed import CAPTION_NUMBERS, COVERAGE, LOOKS, TAG_NUMBERS
 from imageyard.ray_jobs.analysis.affected import Affected
 from imageyard.ray_jobs.analysis.caption_numbers import Limit
 from imageyard.ray_jobs.analysis.findings import Consistency, Part
@@ -293,7 +293,7 @@ FIELDS: dict[str, Callable[[str], Report]] = {
     "stray": lambda word: coverage(axes=(replace(AXIS, strays=Affected(1, (word,))),)),
     "value of a cross": lambda word: coverage(crosses=(replace(COVERAGE.crosses[0], rows=(word, "b", "c")),)),
     "axis of a cross": lambda word: coverage(crosses=(replace(COVERAGE.crosses[0], first=word),)),
-    "outlier": lambda word: coverage(looks=replace(COVERAGE.looks, outliers=(Outlier(word, 0.5),))),
+    "outlier": lambda word: coverage(looks=replace(LOOKS, outliers=(Outlier(word, 0.5),))),
     "shot": lambda word: coverage(next_shots=(Shot(word, None, None, 0, 1),)),
     "split name": lambda word: replace(EMPTY, split=((word, "1"),)),
     "split text": lambda word: replace(EMPTY, split=(("folds", word),)),
