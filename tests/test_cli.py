@@ -77,6 +77,37 @@ def test_diff_names_the_tags_that_went(dataset: Dataset) -> None:
     assert "red.png" in invoke("diff", dataset.url, "1", "2")
 
 
+@pytest.fixture
+def captioned(tmp_path: Path, models: Path) -> Dataset:
+    """One version of two pictures with captions of people."""
+    dataset = Dataset.open(f"file://{tmp_path}/captioned")
+    files = {"a.jpg": pictures.photo(1, (80, 80)), "a.txt": b"1girl, long hair, [bold]red[/bold]"}
+    drop(dataset, files | {"b.jpg": pictures.photo(2, (80, 80)), "b.txt": b"solo"})
+    go(dataset, recipe(dataset, "ingest"), models)
+    return dataset
+
+
+def test_a_dry_run_prints_every_caption_before_and_after(captioned: Dataset, tmp_path: Path) -> None:
+    path = written(tmp_path, f"dataset: {captioned.url}\nsteps: [trigger: sks, {{remove: {{tags: [long_hair]}}}}]")
+    text = invoke("run", path, "--dry-run")
+    for words in ("1girl, long hair, [bold]red[/bold]", "sks, 1girl, [bold]red[/bold]", "sks, solo", "caption of 2"):
+        assert words in text
+    said = invoke("run", path, "--dry-run", "--json")
+    assert [change["members"]["caption"]["after"] for change in said["changes"]].count("sks, solo") == 1
+    assert captioned.numbers() == [1]
+
+
+def test_undo_takes_back_the_last_version_and_diff_says_what_came_back(captioned: Dataset, tmp_path: Path) -> None:
+    path = written(tmp_path, f"dataset: {captioned.url}\nsteps: [{{remove: {{tags: [long_hair, solo]}}}}]")
+    assert invoke("run", path, "--json")["version"] == 2
+    assert "caption: -long hair" in invoke("diff", captioned.url, "1", "2")
+    assert invoke("undo", captioned.url, "--json") == {"dataset": captioned.url, "version": 3, "undone_to": 1}
+    assert "caption: +long hair" in invoke("diff", captioned.url, "2", "3")
+    assert "say the same" in invoke("diff", captioned.url, "1", "3")
+    assert "says what version 2 said" in invoke("undo", captioned.url, "--to", "2")
+    refused(command("undo", captioned.url, "--to", "9"), "nothing to undo")
+
+
 def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     return subprocess.run(

@@ -415,8 +415,9 @@ def test_an_example_says_what_people_train_on(dataset: Dataset) -> None:
     assert (image.dtype, image.shape, image[:, 0, 0].tolist()) == (torch.uint8, (3, 4, 5), [9, 18, 7])
     assert example == {
         "caption": "a cat",
-        "tags": ["sofa", "cat", "indoors"],
-        "labels": {"tags": ["sofa", "cat", "indoors"], "rating": "general"},
+        "text": "a cat",
+        "tags": ["cat", "sofa", "indoors"],
+        "labels": {"tags": ["cat", "sofa", "indoors"], "rating": "general"},
         "source_ref": sample.source_ref,
         "position": 0,
         "is_pad": False,

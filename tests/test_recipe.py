@@ -48,7 +48,7 @@ def test_the_dataset_can_be_given_at_the_command_line(tmp_path: Path) -> None:
     [
         ("dataset: file:///x\nstep: []", "`step` is not part of a recipe; did you mean `steps`?"),
         ("dataset: file:///x\nsteps: [ingst]", "step 1: there is no step `ingst`; did you mean `ingest`?"),
-        ("dataset: file:///x\nsteps: [{paint: {}}]", "there is no step `paint`; there are `dedup`, `ingest`"),
+        ("dataset: file:///x\nsteps: [{paint: {}}]", "there is no step `paint`; there are `affix`, `caption`"),
         (
             "dataset: file:///x\nsteps: [ingest, {validate: {min_sid: 1}}]",
             "step 2 (validate): there is no parameter `min_sid`; did you mean `min_side`?",

@@ -50,7 +50,7 @@ class StubModel:
 
         return np.asarray(image.rgb.resize((224, 224)))
 
-    def run(self, images: np.ndarray) -> list[Row]:
+    def run(self, images: Sequence[np.ndarray]) -> list[Row]:
         time.sleep(SECONDS)
         return [{"mean": float(image.mean())} for image in images]
 
@@ -74,8 +74,6 @@ EXTRACTORS = (Probe(), Hashes(), Stub())
 
 def plain(paths: list[str]) -> int:
     """One task of the pool: the same calls, one file after the other."""
-    import numpy as np
-
     probe, hashes, model = Probe(), Hashes(), StubModel()
     rows, waiting = [], []
     for path in paths:
@@ -83,10 +81,10 @@ def plain(paths: list[str]) -> int:
         rows.append((probe.measure(image), hashes.measure(image)))
         waiting.append(model.prepare(image))
         if len(waiting) == BATCH:
-            model.run(np.stack(waiting))
+            model.run(waiting)
             waiting = []
     if waiting:
-        model.run(np.stack(waiting))
+        model.run(waiting)
     return len(rows)
 
 
@@ -159,7 +157,7 @@ def main() -> None:
     paths = [str(folder / "images" / name) for name in names]
     ratios: list[tuple[float, float]] = []
     with RayEngine(actors=arguments.workers) as engine:
-        engine.run(store, shards[:2], EXTRACTORS, lambda tally: None)
+        engine.run(store, shards[:2], lambda tally: None)
         for number in range(arguments.rounds):
             with cpu_of_this_tree() as base_cpu:
                 begun = time.perf_counter()
@@ -170,7 +168,7 @@ def main() -> None:
             shutil.rmtree(folder / "facts", ignore_errors=True)
             with cpu_of_this_tree() as our_cpu:
                 begun = time.perf_counter()
-                engine.run(store, shards, EXTRACTORS, lambda tally: None)
+                engine.run(store, shards, lambda tally: None)
                 ours = time.perf_counter() - begun
             ratios.append((ours / base, our_cpu[0] / base_cpu[0]))
             said = {"pool_wall": base, "engine_wall": ours, "pool_cpu": base_cpu[0], "engine_cpu": our_cpu[0]}

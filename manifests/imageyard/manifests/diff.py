@@ -39,7 +39,7 @@ class Change:
 
 def diff(dataset: Dataset, older: Version, newer: Version) -> Iterator[Change]:
     """Changes from `older` to `newer`, in order of key, by one pass over both: memory does not grow with them."""
-    left, right = _walk(dataset, older), _walk(dataset, newer)
+    left, right = walk(dataset, older), walk(dataset, newer)
     a, b = next(left, None), next(right, None)
     while a is not None or b is not None:
         if b is None or (a is not None and a[0] < b[0]):
@@ -50,13 +50,14 @@ def diff(dataset: Dataset, older: Version, newer: Version) -> Iterator[Change]:
             yield Change(b[0], None, b[1], {}, b[2])
             b = next(right, None)
         else:
-            members = {} if a[2].line == b[2].line else _members(a[2], b[2])
+            members = differing(a[2], b[2])
             if members or a[1] != b[1]:
                 yield Change(b[0], a[1], b[1], members, b[2], a[2])
             a, b = next(left, None), next(right, None)
 
 
-def _walk(dataset: Dataset, version: Version) -> Iterator[Placed]:
+def walk(dataset: Dataset, version: Version) -> Iterator[Placed]:
+    """Every sample of a version, of all roles, in order of key."""
     streams = [_role(dataset, version, role) for role in ROLES]
     return heapq.merge(*streams, key=lambda placed: placed[0])
 
@@ -66,7 +67,10 @@ def _role(dataset: Dataset, version: Version, role: Role) -> Iterator[Placed]:
         yield sample.key, role, sample
 
 
-def _members(before: Sample, after: Sample) -> dict[str, tuple[Json, Json]]:
+def differing(before: Sample, after: Sample) -> dict[str, tuple[Json, Json]]:
+    """What two samples say differently, by member: class names and not numbers, None where there is nothing."""
+    if before.line == after.line:
+        return {}
     names = [name for name in {**before.data, **after.data} if not name.endswith("-metadata")]
     found = {}
     for name in names:

@@ -35,11 +35,13 @@ class Example(TypedDict):
 
     image: Any
     """The transform's result; without one, a uint8 tensor of shape (3, height, width)."""
+    text: str
+    """What a text encoder is to read: the composed text, else the caption, else the tags with commas."""
     caption: str | None
     tags: list[str]
-    """Class names of the label `tags`, the surest first."""
+    """Class names of the label `tags`, in its order."""
     labels: dict[str, str | list[str]]
-    """Every classification label: its class name, or for several classes their names, the surest first."""
+    """Every classification label: its class name, or for several classes their names, in its order."""
     source_ref: str
     position: int
     """The place in the epoch's order; positions of a rank's batch are consecutive."""
@@ -52,10 +54,14 @@ def example(image: object, sample: Sample, *, position: int, is_pad: bool) -> Ex
     caption = sample.value("caption")
     labels = dict(_labels(sample))
     tags = labels.get("tags", [])
+    listed = tags if isinstance(tags, list) else [tags]
+    composed = sample.value("text")
+    texts = (one for one in (composed, caption) if isinstance(one, str) and one)
     return Example(
         image=image,
+        text=next(texts, ", ".join(listed)),
         caption=caption if isinstance(caption, str) else None,
-        tags=tags if isinstance(tags, list) else [tags],
+        tags=listed,
         labels=labels,
         source_ref=sample.source_ref,
         position=position,
@@ -108,8 +114,6 @@ def _labels(sample: Sample) -> Iterator[tuple[str, str | list[str]]]:
         metadata = sample.metadata(name) or {}
         value, classes = sample.value(name), metadata.get("class-map")
         if isinstance(value, list) and isinstance(classes, dict):
-            scores = metadata.get("confidence-map") or {}
-            ranked = sorted((str(index) for index in value), key=lambda index: -float(scores.get(index, 0)))
-            yield name, [str(classes.get(index, index)) for index in ranked]
+            yield name, [str(classes.get(str(index), index)) for index in value]
         elif isinstance(metadata.get("class-name"), str):
             yield name, metadata["class-name"]

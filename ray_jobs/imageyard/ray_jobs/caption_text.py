@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from imageyard.ray_jobs.tag_text import normal
 
@@ -50,6 +51,7 @@ def with_words(piece: str, words: str) -> str:
     return f"({words}{group[2]})" if group else words
 
 
+@lru_cache(maxsize=65_536)  # the same few thousand tags come again and again
 def same_as(piece: str) -> str:
     """The form in which two pieces are the same: `normal`, without emphasis."""
     return normal(bare(piece))

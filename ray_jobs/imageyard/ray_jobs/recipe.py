@@ -12,15 +12,28 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError
 
 from imageyard.manifests.errors import RecipeError
+from imageyard.ray_jobs.edits.affix import Affix
+from imageyard.ray_jobs.edits.compose import Compose
+from imageyard.ray_jobs.edits.remove import Remove
+from imageyard.ray_jobs.edits.replacing import Replace
+from imageyard.ray_jobs.edits.shorten import Shorten
+from imageyard.ray_jobs.edits.sort import Sort
+from imageyard.ray_jobs.edits.standardise import Standardise
+from imageyard.ray_jobs.edits.trigger import Trigger
+from imageyard.ray_jobs.edits.unique import Unique
 from imageyard.ray_jobs.extractors.base import Extractor, ModelExtractor
 from imageyard.ray_jobs.steps.base import Step
+from imageyard.ray_jobs.steps.caption import Caption
 from imageyard.ray_jobs.steps.dedup import Dedup
+from imageyard.ray_jobs.steps.detect import Detect
 from imageyard.ray_jobs.steps.ingest import Ingest
 from imageyard.ray_jobs.steps.split import Split
 from imageyard.ray_jobs.steps.tag import Tag
 from imageyard.ray_jobs.steps.validate import Validate
 
-STEPS: Mapping[str, type[Step]] = {step.kind: step for step in (Ingest, Validate, Dedup, Tag, Split)}
+EDITS: tuple[type[Step], ...] = (Trigger, Replace, Remove, Sort, Unique, Standardise, Affix, Shorten, Compose)
+_STEPS: tuple[type[Step], ...] = (Ingest, Validate, Dedup, Tag, Caption, Detect, *EDITS, Split)
+STEPS: Mapping[str, type[Step]] = {step.kind: step for step in _STEPS}
 
 
 class Recipe(BaseModel):
@@ -110,6 +123,10 @@ def parse_recipe(data: object, *, where: str, dataset: str | None = None) -> Rec
     for kind in set(kinds):
         if kinds.count(kind) > 1 and not STEPS[kind].repeats:
             raise RecipeError(f"{where}: `{kind}` stands twice; write one step with all its parameters")
+    into = [step.into for step in steps if isinstance(step, Caption)]
+    for attribute in into:
+        if into.count(attribute) > 1:
+            raise RecipeError(f"{where}: two caption steps write `{attribute}`; give one of them into: caption-short")
     try:
         others = {key: value for key, value in data.items() if key not in ("dataset", "steps") and value is not None}
         return Recipe(dataset=url.rstrip("/"), steps=steps, **others)
@@ -125,9 +142,10 @@ def _step(entry: object, where: str) -> Step:
     ((kind, parameters),) = entry.items()
     if kind not in STEPS:
         raise RecipeError(f"{where}: there is no step `{kind}`{_meant(str(kind), STEPS)}")
+    step = STEPS[kind]
+    parameters = step.in_full(parameters)
     if parameters is not None and not isinstance(parameters, dict):
         raise RecipeError(f"{where} ({kind}): its parameters must be `name: value` pairs, not {parameters!r}")
-    step = STEPS[kind]
     for name in parameters or {}:
         if name not in step.model_fields:
             raise RecipeError(f"{where} ({kind}): there is no parameter `{name}`{_meant(str(name), step.model_fields)}")

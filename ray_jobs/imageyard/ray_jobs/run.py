@@ -10,31 +10,29 @@ from typing import Any, Literal
 
 from imageyard.manifests.dataset import Dataset
 from imageyard.manifests.errors import ImageyardError, JobError
-from imageyard.manifests.sample import CONTENT, Json, Sample
+from imageyard.manifests.sample import CONTENT, Sample
 from imageyard.manifests.store import Store
 from imageyard.manifests.version import ROLES, Version
 from imageyard.ray_jobs import closing, facts, ingest_facts, job
 from imageyard.ray_jobs import drop as drop_folder
 from imageyard.ray_jobs.compare import Compared, compared
+from imageyard.ray_jobs.deciding import as_dropped, certified, decided, taken_back, wanted
 from imageyard.ray_jobs.drop import Drop
+from imageyard.ray_jobs.edits.wording import unedited
 from imageyard.ray_jobs.engine import Engine
 from imageyard.ray_jobs.extractors.base import Extractor
-from imageyard.ray_jobs.late_captions import late_captions, with_captions
+from imageyard.ray_jobs.late_captions import LateCaption, late_captions
 from imageyard.ray_jobs.origin import caption_name, ledger
 from imageyard.ray_jobs.plan import plan_known, plan_new, shard_size
 from imageyard.ray_jobs.recipe import Recipe
 from imageyard.ray_jobs.recording import counts_of, lines_of
 from imageyard.ray_jobs.state import (
     CAPTION,
-    Rejection,
     Stamp,
     State,
     World,
-    undecided,
 )
-from imageyard.ray_jobs.steps.dedup import Dedup
 from imageyard.ray_jobs.steps.ingest import Ingest
-from imageyard.ray_jobs.steps.merging import unmerged
 from imageyard.ray_jobs.watcher import Unwatched, Watcher
 from imageyard.ray_jobs.work import Item, Shard, Tally
 
@@ -129,33 +127,31 @@ class _Run:
         self._drop, self._waiting = drop, drop.waiting if drop else ()
         new = drop.new if drop else ()
         late, waiting = late_captions(
-            self._store, drop.captions if drop else (), lambda: map(unmerged, self._parent_samples(parent))
+            self._store, drop.captions if drop else (), lambda: map(as_dropped, self._parent_samples(parent))
         )
         self._waiting += waiting
         if not new and not late and (parent is None or parent.fingerprint == self._fingerprint):
             return None
         running = self._started(parent, drop)
-        samples, before = self._taken_back(list(self._parent_samples(parent)))
+        samples, before = taken_back(self._recipe, list(self._parent_samples(parent)))
         known = {sample.key for sample in samples}
         self._measure(samples, new, running)
         events = self._events(new)
         found = self._compared(parent, samples, events, running)
-        watcher.phase("deciding")
         world = World(
             self._store,
             Stamp(f"imageyard/{self._recipe.job_name}", running.record.created),
             self._extractors,
             found.indexes,
             found.overlaps,
-            _steps(parent),
+            steps_of(parent),
             self._around.models,
         )
-        state = with_captions(self._opened(samples, events, world), late, world)
-        state = self._decided(state, world)
+        state = self._decided(samples, events, late, world, running)
         if not events and not late and parent is not None and parent.fingerprint == self._fingerprint:
             return None  # all that was new went away before it could be read
         self._refuse_if_too_many_failed(state, known)
-        certificates = {step.kind: dict(said) for step in self._recipe.steps if (said := step.certify(state, world))}
+        certificates = certified(self._recipe, state, world)
         consumed = self._consumed(parent, events, state) | {caption.source for caption in late}
         watcher.phase("committing")
         draft = self._dataset.draft(lines_of(state, world, before), consumed=consumed)
@@ -176,6 +172,28 @@ class _Run:
             certificates=certificates,
             index=dict(found.runs),
         )
+
+    def _decided(
+        self,
+        samples: Sequence[Sample],
+        events: Sequence[Mapping[str, Any]],
+        late: Sequence[LateCaption],
+        world: World,
+        running: job.Job,
+    ) -> State:
+        """The state after all steps, with what they want measured of images that stand when the others have decided."""
+        asked: set[str] = set()
+        while True:
+            self._around.watcher.phase("deciding")
+            if not any(extractor.deferred for extractor in self._extractors.values()):
+                return decided(self._recipe, samples, events, late, world)
+            state = decided(self._recipe, samples, events, late, replace(world, waiting=True))
+            shards = wanted(self._recipe, state, world, self._size)
+            new = {item.id for shard in shards for item in shard.items} - asked
+            if not new:
+                return decided(self._recipe, samples, events, late, world) if shards else state
+            self._work(shards, running)
+            asked |= new
 
     def _refuse_if_too_many_failed(self, state: State, known: Set[str]) -> None:
         fresh = [rejection for key, rejection in zip(state.keys, state.rejections, strict=True) if key not in known]
@@ -221,27 +239,16 @@ class _Run:
             assert parent is not None  # noqa: S101  # for the type checker
             yield from self._dataset.read(parent, role)
 
-    def _taken_back(self, samples: Sequence[Sample]) -> tuple[list[Sample], dict[str, Sample]]:
-        """The samples without what they took over from copies, if that is decided on again; and those as they were."""
-        if not any(isinstance(step, Dedup) for step in self._recipe.steps):
-            return list(samples), {}
-        alone = [unmerged(sample) for sample in samples]
-        before = {one.key: one for one, other in zip(samples, alone, strict=True) if one is not other}
-        return alone, before
-
     def _measure(self, samples: Sequence[Sample], new: Sequence[Item], running: job.Job) -> None:
         """Have everything measured that is missing: new drop objects, then known images that lack facts."""
-        self._work(
-            plan_new(self._store, new, self._extractors, self._size(len(new))),
-            running,
-        )
+        at_once = {name: extractor for name, extractor in self._extractors.items() if not extractor.deferred}
+        self._work(plan_new(self._store, new, at_once, self._size(len(new))), running)
         ingested = (
             Item(ingest_facts.image_key(event["content"], event["extension"]), event["size"], sha256=event["content"])
             for event in self._events(new)
             if event["content"] is not None
         )
-        known = plan_known(self._store, samples, self._extractors, self._size(len(samples)), also=ingested)
-        self._work(known, running)
+        self._work(plan_known(self._store, samples, at_once, self._size(len(samples)), also=ingested), running)
 
     def _compared(
         self, parent: Version | None, samples: Sequence[Sample], events: Sequence[Mapping[str, Any]], running: job.Job
@@ -269,42 +276,12 @@ class _Run:
             watcher.advance(tally)
             running.say_progress(work=asdict(self._tally))
 
-        self._around.engine.run(self._store, shards, tuple(self._extractors.values()), done)
+        self._around.engine.run(self._store, shards, done)
 
     def _events(self, new: Sequence[Item]) -> list[dict[str, Any]]:
         """What taking in each new drop object found, in order of key; those that went away are not among them."""
         table = facts.read(self._store, ingest_facts.IDENTITY, [item.id for item in new], ingest_facts.COLUMNS)
         return [event for event in table.to_pylist() if event["key"] is not None]
-
-    def _opened(self, samples: Sequence[Sample], events: Sequence[Mapping[str, Any]], world: World) -> State:
-        """Everything in, nothing decided but what earlier recipes decided and this one does not."""
-        steps = {step.kind for step in self._recipe.steps}
-        rows = sorted(((sample.key, *undecided(sample, steps)) for sample in samples), key=lambda row: row[0])
-        state = State(
-            keys=[key for key, _, _ in rows],
-            samples=[sample.forget() for _, sample, _ in rows],
-            rejections=[rejection for _, _, rejection in rows],
-            groups=range(len(rows)),
-        )
-        return self._ingest.take_in(state, events, world) if self._ingest else state
-
-    def _decided(self, state: State, world: World) -> State:
-        """The state after all steps; a copy whose witness did not stand is no copy, and is decided on again.
-
-        Then as if what fell otherwise had never been there; as that only grows, this ends.
-        """
-        steps = {step.kind for step in self._recipe.steps}
-        for step in self._recipe.steps:
-            state = step.claim(state, world)
-        samples = state.samples
-        while True:
-            for step in self._recipe.steps:
-                state = step.decide(state, world)
-            standing = {state.keys[row] for row in state.standing}
-            if all(witness is None or witness in standing for witness in map(_witness, state.rejections)):
-                return state
-            rejections = [None if _again(said, steps, standing) else said for said in state.rejections]
-            state = replace(state, samples=samples, rejections=rejections)
 
     def _wait(self, key: str, why: str) -> None:
         self._waiting += ((key, why),)
@@ -325,7 +302,7 @@ class _Run:
             if event["caption_error"] is not None:
                 self._wait(event["caption_key"], f"a caption that cannot be read: {event['caption_error']}")
             elif event["caption_key"] is not None:
-                sample = state.samples[rows[event["content"]]]
+                sample = unedited(state.samples[rows[event["content"]]])
                 if event["caption"] in ("", sample.value(CAPTION)):
                     consumed.add((event["caption_key"], event["caption_etag"]))
                 else:
@@ -344,18 +321,7 @@ class _Run:
         return Outcome(state, version, version.job, self._tally, self._waiting, self._store.address(report))
 
 
-def _again(said: Rejection | None, steps: Set[str], standing: Set[str]) -> bool:
-    """Whether a rejection for a kept image is open again: one of these `steps`, or one whose witness fell."""
-    witness = _witness(said)
-    return said is not None and witness is not None and (said.step in steps or witness not in standing)
-
-
-def _witness(said: Rejection | None) -> Json:
-    """The key of the image that is kept in place of a rejected one, if it was rejected for one."""
-    return said.evidence.get("kept") if said is not None else None
-
-
-def _steps(version: Version | None) -> tuple[Mapping[str, Any], ...]:
+def steps_of(version: Version | None) -> tuple[Mapping[str, Any], ...]:
     """The steps of the recipe that made a version."""
     steps: Any = version.recipe.get("steps", ()) if version else ()
     return tuple(steps)

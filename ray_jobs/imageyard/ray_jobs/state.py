@@ -25,6 +25,7 @@ CAPTION = "caption"
 TAGS = "tags"
 RATING = "rating"
 SPLIT = "split"
+TEXT = "text"
 CUSTOM = "groundtruth/custom"
 ONE_LABEL = "groundtruth/image-classification"
 MANY_LABELS = "groundtruth/image-classification-multilabel"
@@ -98,6 +99,10 @@ class World:
     """The steps of the recipe that made the parent, as that version tells them."""
     models: Path = Path()
     """The folder of model files, by which a step finds its extractors again."""
+    waiting: bool = False
+    """Whether what deferred extractors have not measured yet will be: then it is no reason to reject an image."""
+    by_hand: bool = False
+    """Whether the recipe is of edits alone: then it changes people's words themselves, and not what is made of them."""
 
     def columns(self, extractor: str | Extractor, keys: Sequence[str], names: Sequence[str]) -> dict[str, list[Any]]:
         """Facts as lists aligned with `keys`, None where there is none; `error` is always among them.

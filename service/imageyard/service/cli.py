@@ -22,6 +22,8 @@ app = typer.Typer(
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 Url = Annotated[str, typer.Argument(help="URL of the dataset: s3:// gs:// az:// or file://", metavar="DATASET")]
 Number = Annotated[int | None, typer.Option("--version", "-v", help="Version number; the newest if not given.", min=1)]
+OneRole = Annotated[str | None, typer.Option("--role", help="Samples of this role; all but the rejected if not given.")]
+Triggers = Annotated[list[str] | None, typer.Option("--trigger", help="A trigger word; may be given more than once.")]
 
 
 @app.command()
@@ -35,9 +37,17 @@ def run(
     gpus: Annotated[float, typer.Option(help="GPUs of each actor; a share such as 0.5 is allowed.", min=0)] = 0,
     shard: Annotated[int | None, typer.Option(help="Images a shard; chosen if not given.", min=1)] = None,
     ray: Annotated[str, typer.Option(help="Address of a Ray cluster; a local one is started if not given.")] = "local",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Commit nothing; show every changed caption, before and after.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Apply a recipe to a dataset and what lies in its drop folder, and commit the result as a new version."""
+    if dry_run:
+        from imageyard.service.edit_commands import show_dry_run
+
+        show_dry_run(recipe, dataset=dataset, as_json=as_json)
+        return
     from imageyard.service.run_command import run_recipe
 
     try:
@@ -99,6 +109,20 @@ def diff(
 
 
 @app.command()
+def undo(
+    dataset: Url,
+    to: Annotated[
+        int | None, typer.Option(help="The version to go back to; if not given, the one before.", min=1)
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Commit a new version that says again what an older one said; images that came since stay."""
+    from imageyard.service.edit_commands import take_back
+
+    take_back(dataset, to=to, as_json=as_json)
+
+
+@app.command()
 def dups(
     dataset: Url,
     version: Number = None,
@@ -118,6 +142,56 @@ def dups(
     from imageyard.service.dups_command import Wanted, show_duplicates
 
     show_duplicates(dataset, version, Wanted(image, tier, kept, limit), as_json=as_json)
+
+
+@app.command()
+def tags(
+    dataset: Url,
+    version: Number = None,
+    role: OneRole = None,
+    top: Annotated[int, typer.Option(help="Tags to list at most.", min=1)] = 30,
+    source: Annotated[
+        str | None, typer.Option(help="Where tags are taken from: tags, or captions; what there is if not given.")
+    ] = None,
+    trigger: Triggers = None,
+    as_json: Json = False,
+) -> None:
+    """Count tags: frequency, which stand together, rare, near-identical and contradicting ones, what is missing."""
+    from imageyard.service.tags_command import Asked, show_tags
+
+    show_tags(dataset, version, Asked(role, source, tuple(trigger or ()), top), as_json=as_json)
+
+
+@app.command()
+def captions(
+    dataset: Url,
+    version: Number = None,
+    role: OneRole = None,
+    trigger: Triggers = None,
+    limit: Annotated[
+        list[str] | None, typer.Option(help="A model (sd15, sdxl, sdxl-150, sdxl-225, sd3, flux), or tokens it reads.")
+    ] = None,
+    unit: Annotated[str, typer.Option(help="What short and long are counted in: tokens, words or tags.")] = "tokens",
+    as_json: Json = False,
+) -> None:
+    """Judge captions: lengths in CLIP's tokens, what models would cut, rules that are broken, trigger words."""
+    from imageyard.service.captions_command import Asked, show_captions
+
+    show_captions(dataset, version, Asked(role, tuple(trigger or ()), tuple(limit or ()), unit), as_json=as_json)
+
+
+@app.command()
+def coverage(
+    dataset: Url,
+    version: Number = None,
+    profile: Annotated[str, typer.Option(help="What is trained: character, style or concept.")] = "character",
+    role: OneRole = None,
+    as_json: Json = False,
+) -> None:
+    """Compare a training set with a shot list: what it shows, what too often, and what to shoot or find next."""
+    from imageyard.service.coverage_command import show_coverage
+
+    show_coverage(dataset, version, profile=profile, role=role, as_json=as_json)
 
 
 def main() -> None:

@@ -14,10 +14,14 @@ from imageyard.manifests.errors import StoreError, VersionError
 from imageyard.manifests.sample import Sample
 from imageyard.manifests.version import ROLES, Role, Version
 from imageyard.ray_jobs import facts
+from imageyard.ray_jobs.caption_text import is_prose, pieces_of
 from imageyard.ray_jobs.origin import called, names_of
 from imageyard.ray_jobs.state import REJECTION
 from imageyard.ray_jobs.summary import tags_of
 from imageyard.service.console import pairs, say, say_json, table
+
+LONGEST = 160
+"""Characters of a value in a table of differences; `--json` has all of it."""
 
 
 def show_log(url: str, *, as_json: bool) -> None:
@@ -120,6 +124,8 @@ def show_diff(url: str, older: int, newer: int, *, limit: int, as_json: bool) ->
 def _told(members: dict[str, tuple[Any, Any]]) -> str:
     parts = []
     for name, (old, new) in members.items():
+        if isinstance(old, str) and isinstance(new, str) and not (is_prose(old) or is_prose(new)):
+            old, new = pieces_of(old), pieces_of(new)
         if isinstance(old, list) and isinstance(new, list):
             gone, come = [x for x in old if x not in new], [x for x in new if x not in old]
             parts.append(f"{name}: " + " ".join([*(f"-{x}" for x in gone), *(f"+{x}" for x in come)] or ["reordered"]))
@@ -130,7 +136,7 @@ def _told(members: dict[str, tuple[Any, Any]]) -> str:
 
 def _short(value: Any) -> str:
     text = "nothing" if value is None else str(value.get("check", value) if isinstance(value, dict) else value)
-    return text if len(text) <= 60 else text[:59] + "…"
+    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
 
 
 def _brief(version: Version) -> dict[str, Any]:

@@ -100,5 +100,6 @@ def _rows(counts: Mapping[str, int]) -> list[tuple[str, int]]:
         ("near duplicates", duplicates),
         *((f"in {role}", counts.get(role, 0)) for role in ROLES if role != "rejected"),
         ("tags written", counts.get("tags", 0)),
+        ("with a caption", counts.get("captions", 0)),
     ]
     return [row for row in rows if row[1] or row[0] in ("found in the drop folder", "new")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from imageyard.ray_jobs.analysis.affected import NAMES, Affected, Tally
 from imageyard.ray_jobs.analysis.shot_plan import STRAY, AxisPlan, Value
@@ -49,8 +49,6 @@ class Axis:
 
     name: str
     """Such as `view`."""
-    known: bool
-    """Whether its words are ever used; if not, nothing is missing, because nothing is known."""
     said: int
     """Images of which at least one value is known."""
     values: tuple[Seen, ...]
@@ -62,8 +60,10 @@ class Axis:
     excess: tuple[Excess, ...]
     notes: tuple[str, ...]
     """Plain sentences on what else is amiss, each with its numbers."""
-    strays: Affected
-    """Where one value should be on all: the images that have another one."""
+    known: bool = True
+    """Whether its words are ever used; if not, nothing is missing, because nothing is known."""
+    strays: Affected = field(default_factory=Affected)
+    """Where one value should be on all: the images that have another one, once for each."""
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ class AxisCount:
             rivals = [seen for seen in values if seen.images > STRAY * self.said]
             if len(rivals) > 1:
                 told = ", ".join(f"{seen.value} {seen.images}" for seen in rivals)
-                notes.append(f"{self.plan.name} disagree: {told} of {self.said} images")
+                notes.append(f"{self.plan.name}: the images disagree: {told} of {self.said}")
         return notes
 
     def _strays(self, values: Sequence[Seen]) -> Affected:

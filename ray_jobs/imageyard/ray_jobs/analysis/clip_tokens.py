@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
+from imageyard.manifests.errors import JobError
+
 Unit = Literal["clip", "approx"]
 """Tokens of CLIP's vocabulary, or pieces of its pattern where the vocabulary is not installed."""
 
@@ -47,10 +49,21 @@ def tokens() -> Tokens:
     return Tokens("clip", lambda text: len(encode(cleaned(text))))
 
 
+def counted(text: str) -> int:
+    """Tokens of a text without begin and end, by the vocabulary alone: for decisions, which are the same everywhere.
+
+    Raises JobError if the vocabulary is not installed.
+    """
+    known = tokens()
+    if known.unit != "clip":
+        raise JobError("tokens of CLIP cannot be counted without its vocabulary; pip install instant-clip-tokenizer")
+    return known.count(text)
+
+
 def approximate(text: str) -> int:
     """Pieces of CLIP's pattern, each of which is one token or more: letters, single digits, runs of other signs.
 
-    So it is a lower bound; of tag lists it finds about 85 % of the tokens.
+    So it is a lower bound: 95 % of the tokens of lists of common tags, less of names and of other scripts.
     """
     return len(_PIECE.findall(cleaned(text)))
 

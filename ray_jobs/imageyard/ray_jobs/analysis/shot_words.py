@@ -14,8 +14,8 @@ from imageyard.manifests.sample import Sample
 from imageyard.manifests.version import Version
 from imageyard.ray_jobs import facts
 from imageyard.ray_jobs.analysis.conflicts import is_solo
-from imageyard.ray_jobs.analysis.said import Reading, tags_of, training_text
-from imageyard.ray_jobs.caption_text import is_prose, pieces_of, same_as
+from imageyard.ray_jobs.analysis.said import Reading, form_of, tags_of, training_text
+from imageyard.ray_jobs.caption_text import is_prose, pieces_of
 from imageyard.ray_jobs.models import table
 from imageyard.ray_jobs.origin import called
 from imageyard.ray_jobs.tag_text import normal
@@ -105,7 +105,7 @@ def _scores(
         for tag, category, score in zip(row["tag"], row["category"], row["score"], strict=True):
             if category == _RATING:
                 continue
-            form = normal(tag)
+            form = form_of(tag)
             faint.add(form)
             if round(score, 4) >= (tagger.character if category == _CHARACTER else tagger.general):
                 counting.add(form)
@@ -120,12 +120,12 @@ def _described(sample: Sample, scored: Sequence[tuple[frozenset[str], frozenset[
         return Described(name, key, words, frozenset().union(*(faint for _, faint in scored)), "scores")
     tags = tags_of(sample)
     if tags:
-        words = _counted(same_as(tag.name) for tag in tags)
+        words = _counted(form_of(tag.name) for tag in tags)
         return Described(name, key, words, words, "tags")
     text = training_text(sample).text
     if not text.strip():
         return Described(name, key, frozenset(), frozenset(), None)
-    words = frozenset(_phrases(text)) if is_prose(text) else _counted(map(same_as, pieces_of(text)))
+    words = frozenset(_phrases(text)) if is_prose(text) else _counted(map(form_of, pieces_of(text)))
     return Described(name, key, words, words, "captions")
 
 

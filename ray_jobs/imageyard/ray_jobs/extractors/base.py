@@ -26,6 +26,10 @@ class Extractor(BaseModel):
 
     name: ClassVar[str]
     version: ClassVar[int]
+    deferred: ClassVar[bool] = False
+    """Whether it is so slow that only images are measured which a step wants it for when all else is decided."""
+    most_a_shard: ClassVar[int | None] = None
+    """Images of a shard at most, of an extractor that takes so long that more would be dear to lose."""
 
     @classmethod
     def columns(cls) -> Sequence[pa.Field]:
@@ -64,6 +68,10 @@ class PixelExtractor(Extractor):
 class ModelExtractor(Extractor):
     """An extractor that runs a model over batches."""
 
+    runs_at_once: ClassVar[int] = 1
+    """Threads that call the model's `run` side by side where it has a GPU: with two, one batch is put together, or its
+    rows are made, while the other is on the GPU. Only for models whose `run` is thread safe."""
+
     def load(self, *, threads: int, gpu: bool) -> Model:
         """The loaded model, using `threads` CPU threads; raises ModelError, naming file and remedy."""
         raise NotImplementedError
@@ -73,13 +81,14 @@ class Model(Protocol):
     """A model loaded once and called often."""
 
     batch: int
-    """The fixed number of images of one run; a short batch is padded by the model itself."""
+    """The most images of one run, and how many the engine gives while there are as many: a short batch is padded by
+    the model itself."""
 
     def prepare(self, image: Decoded) -> np.ndarray:
-        """The model's input for one image: uint8, the same shape for every image. Thread safe."""
+        """The model's input for one image: uint8, of a shape that may differ from image to image. Thread safe."""
         ...
 
-    def run(self, images: np.ndarray) -> list[Row]:
-        """Facts of `images`, uint8 of shape (n, …) with 1 <= n <= batch; the result of one image does not
-        depend on its neighbours."""
+    def run(self, images: Sequence[np.ndarray]) -> list[Row]:
+        """A row an image of `images`, what `prepare` gave for 1 <= n <= batch of them, in their order; the result
+        of one image does not depend on its neighbours."""
         ...

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from imageyard.manifests.errors import ModelError
 from imageyard.ray_jobs.canonical import Decoded
 from imageyard.ray_jobs.models.contract import Contract
 from imageyard.ray_jobs.models.files import ModelFiles
-from imageyard.ray_jobs.models.onnx_session import OnnxSession, Scale
+from imageyard.ray_jobs.models.onnx_session import OnnxSession, scale_of
 from imageyard.ray_jobs.models.pixels import pixels, squared
 from imageyard.ray_jobs.models.table import Embedder
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from imageyard.ray_jobs.extractors.base import Row
 
 GREY = 128
-LEVELS = 255
 
 
 class OnnxEmbedder:
@@ -44,7 +44,7 @@ class OnnxEmbedder:
         Raises ModelError: no ONNX model, one that does not do as `contract` says, no GPU.
         """
         self._name, self._contract = files.name, contract
-        self._session = OnnxSession(files, threads=threads, gpu=gpu, batch=batch, scale=_scale(contract))
+        self._session = OnnxSession(files, threads=threads, gpu=gpu, batch=batch, scale=scale_of(contract))
         self.batch = self._session.batch
         self._check(files)
 
@@ -54,13 +54,15 @@ class OnnxEmbedder:
         array = pixels(squared(image.rgb, contract.side, contract.resize), contract.channels)
         return array.transpose(2, 0, 1) if contract.layout == "NCHW" else array
 
-    def run(self, images: np.ndarray) -> list[Row]:
-        """One row an image of `images`, uint8 of shape (n, *contract.shape) with 1 <= n <= batch.
+    def run(self, images: Sequence[np.ndarray]) -> list[Row]:
+        """One row an image of `images`, each uint8 of shape contract.shape, 1 <= n <= batch of them.
 
         `vector` is bytes: float16, little-endian, as many as the contract's dimensions, of length 1 as near as
         float16 comes (0.001). A picture that the model gives no direction for has `error` instead.
         """
-        return [self._row(vector) for vector in self.vectors(images)]
+        import numpy as np
+
+        return [self._row(vector) for vector in self.vectors(np.stack(images))]
 
     def vectors(self, images: np.ndarray) -> np.ndarray:
         """The model's own vectors of `images`: float32 of shape (n, dimensions), of any length."""
@@ -109,14 +111,3 @@ class OnnxEmbedder:
                 f"{numbers} numbers an image, where {files.card.name} says {contract.dimensions} dimensions; "
                 f"write {numbers}, take the first of a sequence, or name another output of {', '.join(outputs)}"
             )
-
-
-def _scale(contract: Contract) -> Scale | None:
-    import numpy as np
-
-    if contract.mean is None or contract.std is None:
-        return None
-    mean, std = np.array(contract.mean), np.array(contract.std)
-    shape = (1, 3, 1, 1) if contract.layout == "NCHW" else (1, 1, 1, 3)
-    gain, shift = 1 / (LEVELS * std), mean / std
-    return Scale(gain.reshape(shape).astype(np.float32), shift.reshape(shape).astype(np.float32))

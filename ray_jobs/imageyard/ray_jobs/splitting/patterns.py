@@ -22,9 +22,10 @@ PROBES = "a0A_-. /"
 _PIECE = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\{\d*,?\d*\}|.", re.DOTALL)
 
 
-def expression(text: str) -> re.Pattern[str]:
-    """The regular expression `text`, with one group at most. Raises ValueError: what is wrong, and what to write.
+def expression(text: str, *, groups: int = 1) -> re.Pattern[str]:
+    """The regular expression `text`, with so many groups at most.
 
+    Raises ValueError: what is wrong, and what to write.
     A repeat or a choice inside something that is itself repeated, such as `(\\w+)*`, can double the time with every
     character of a name: it is refused unseen. What is left is tried on dull names that grow.
     """
@@ -36,8 +37,9 @@ def expression(text: str) -> re.Pattern[str]:
             compiled = re.compile(text)
     except (re.error, OverflowError, RecursionError, Warning) as error:
         raise ValueError(f"`{text}` is no regular expression ({error})") from error
-    if compiled.groups > 1:
-        raise ValueError(f"`{text}` has {compiled.groups} groups; put one around what names the images' group")
+    if compiled.groups > groups:
+        meant = "; put one around what names the images' group" if groups == 1 else f"; at most {groups} are allowed"
+        raise ValueError(f"`{text}` has {compiled.groups} groups{meant}")
     _refuse_endless(text)
     _refuse_slow(compiled)
     return compiled

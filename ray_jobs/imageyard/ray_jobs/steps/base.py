@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -22,6 +22,14 @@ class Step(BaseModel):
     kind: ClassVar[str]
     repeats: ClassVar[bool] = False
     """Whether a recipe may have several of it."""
+    shorthand: ClassVar[str] = ""
+    """The parameter that may be written alone: `- trigger: sks` for `- trigger: {words: sks}`."""
+
+    @classmethod
+    def in_full(cls, parameters: object) -> object:
+        """The parameters as people wrote them, with the name of the one that stands alone."""
+        alone = cls.shorthand and isinstance(parameters, str | int | list)
+        return {cls.shorthand: parameters} if alone else parameters
 
     def extractors(self, models: Path) -> tuple[Extractor, ...]:
         """What must have been measured; `models` is the folder of model files. Raises ModelError."""
@@ -30,6 +38,10 @@ class Step(BaseModel):
     def matchers(self) -> tuple[Matcher, ...]:
         """What must have been compared."""
         return ()
+
+    def wants(self, state: State, world: World) -> Mapping[Extractor, Sequence[int]]:
+        """Rows that its deferred extractors should have measured, now that the state is this."""
+        return {}
 
     def claim(self, state: State, world: World) -> State:
         """The state that says what this step is sure of beforehand, for the steps that decide before it."""

@@ -1,0 +1,1 @@
+"""From scores to tags: pure functions over tags and their scores, whatever measured them."""

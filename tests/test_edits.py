@@ -1,0 +1,397 @@
+"""Bulk edits: by whole piece, idempotent, undone by leaving them out, and the same bytes when nothing changes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import pictures
+from imageyard.manifests import Dataset
+from imageyard.manifests.diff import diff
+from imageyard.manifests.errors import JobError, RecipeError, VersionError
+from imageyard.ray_jobs.caption_text import is_prose, joined, pieces_of, same_as
+from imageyard.ray_jobs.edits.base import About, Edit
+from imageyard.ray_jobs.edits.wording import Piece, Wording, text_of
+from imageyard.ray_jobs.engine import LocalEngine
+from imageyard.ray_jobs.recipe import STEPS, Recipe
+from imageyard.ray_jobs.rehearsal import rehearse
+from imageyard.ray_jobs.run import Surroundings
+from imageyard.ray_jobs.selecting import condition, tags_in_order
+from imageyard.ray_jobs.undoing import undo
+from jobs import DATE, by_name, drop, go, manifests, recipe
+
+
+def edit(**step: Any) -> Edit:
+    ((kind, parameters),) = step.items()
+    made = STEPS[kind].model_validate(STEPS[kind].in_full(parameters))
+    assert isinstance(made, Edit)
+    return made
+
+
+def after(step: Edit, text: str, *, key: str = "a" * 64, triggers: tuple[str, ...] = (), **counts: int) -> str:
+    """A caption after an edit."""
+    pieces = pieces_of(text)
+    words = Wording("caption", tuple(map(Piece, pieces)), is_prose(pieces), triggers)
+    about = About(key)
+    about.counts.update({name.replace("_", " "): count for name, count in counts.items()})
+    once = step.edited(words, about)
+    assert step.edited(once, about) == once, "not idempotent"
+    return text_of([once])
+
+
+SENTENCE = "a cat sits on a red chair in the sun, looking out of a small round window"
+
+
+@pytest.mark.parametrize(
+    ("step", "before", "wanted"),
+    [
+        (edit(trigger="sks"), "1girl, solo", "sks, 1girl, solo"),
+        (edit(trigger="sks"), "1girl, sks, solo", "sks, 1girl, solo"),
+        (edit(trigger="my_char"), "1girl, My Char, solo, my_char", "my_char, 1girl, solo"),
+        (edit(trigger={"words": ["b", "a"], "at": "end"}), "a, 1girl", "1girl, b, a"),
+        (edit(trigger="sks"), "(sks:1.2), solo", "(sks:1.2), solo"),
+        (edit(trigger="sks"), "sksophone, masks", "sks, sksophone, masks"),
+        (edit(trigger="sks"), SENTENCE, f"sks, {SENTENCE}"),
+        (edit(trigger="sks"), SENTENCE.replace("cat", "sks cat"), SENTENCE.replace("cat", "sks cat")),
+        (edit(trigger={"words": "sks", "at": "random"}), SENTENCE, f"sks, {SENTENCE}"),
+        (edit(trigger="sks"), "", "sks"),
+        (edit(remove="hair"), "long hair, hair, chair", "long hair, chair"),
+        (edit(remove=["long hair", "LONG_Hair"]), "long hair, very long hair", "very long hair"),
+        (edit(remove="*_hair"), "long hair, hair ornament, hair", "hair ornament, hair"),
+        (edit(remove={"tags": "*", "but": ["1girl", "*eyes"]}), "1girl, solo, blue eyes", "1girl, blue eyes"),
+        (edit(remove="saber_(fate)"), r"saber \(fate\), (saber (fate):1.2), solo", "solo"),
+        (edit(replace={"tags": {"1girl": "woman"}}), "1girl, 1girls, solo", "woman, 1girls, solo"),
+        (edit(replace={"tags": {"1girl": "woman"}}), "(1girl:1.3), woman", "(woman:1.3)"),
+        (edit(replace={"tags": {"blush": ""}}), "blush, blush stickers", "blush stickers"),
+        (edit(replace={"tags": {"a": "x, y"}}), "a, b", "x, y, b"),
+        (edit(replace={"phrases": {"red car": "blue car"}}), "a Red_car, scared cars", "a blue car, scared cars"),
+        (edit(replace={"phrases": {"cat": "black cat"}}), "a cat and a black cat", "a black cat and a black cat"),
+        (edit(replace={"phrases": {"hair": "fur"}}), "chair, hair bow", "chair, fur bow"),
+        (edit(replace={"regex": {r"^(\w+)_eyes$": r"\1 eyes"}}), "blue_eyes, eyes", "blue eyes, eyes"),
+        (edit(sort="alphabetical"), "solo, 1girl, blush", "1girl, blush, solo"),
+        (edit(sort={"by": "alphabetical", "hold": 1}), "solo, z, a", "solo, a, z"),
+        (edit(sort={"by": "alphabetical", "most": 2}), "c, b, a", "a, b"),
+        (edit(sort="alphabetical"), SENTENCE, SENTENCE),
+        (edit(unique={}), "solo, Solo, long_hair, long hair", "solo, long_hair"),
+        (edit(standardise={"case": "lower", "underscores": "spaces"}), "Long_Hair,^_^ ,solo", "long hair, ^_^, solo"),
+        (edit(standardise={"synonyms": {"grey hair": "gray hair"}}), "Grey_Hair, gray hair", "gray hair"),
+        (edit(standardise={"brackets": "escape"}), r"saber (fate), rin \(fate\)", r"saber \(fate\), rin \(fate\)"),
+        (edit(standardise={"brackets": "plain"}), r"rin \(fate\), \m/", r"rin (fate), \m/"),
+        (edit(standardise={"underscores": "underscores"}), "long hair, ^_^", "long_hair, ^_^"),
+        (edit(affix={"before": "photo of"}), "a cat", "photo of a cat"),
+        (edit(affix={"after": "in the style of sks", "separator": ", "}), "a cat", "a cat, in the style of sks"),
+        (edit(shorten={"most": 2, "unit": "tags"}), "a, b, c", "a, b"),
+        (edit(shorten={"most": 4, "unit": "words"}), "A cat sits. It is very old.", "A cat sits."),
+    ],
+)  # fmt: skip
+def test_an_edit_changes_whole_pieces_and_only_once(step: Edit, before: str, wanted: str) -> None:
+    assert after(step, before) == wanted
+
+
+def test_a_trigger_word_survives_sorting_removing_and_shortening() -> None:
+    held = ("zzz",)
+    text = "zzz, c, b, a"
+    assert after(edit(sort="alphabetical"), text, triggers=held) == "zzz, a, b, c"
+    assert after(edit(sort={"by": "alphabetical", "most": 1}), text, triggers=held) == "zzz, a"
+    assert after(edit(remove="*"), text, triggers=held) == "zzz"
+    assert after(edit(remove="zzz"), text, triggers=held) == "c, b, a"
+    assert after(edit(shorten={"most": 2, "unit": "tags"}), "c, b, zzz", triggers=held) == "c, zzz"
+    assert after(edit(standardise={"case": "lower"}), "Zzz, C", triggers=("Zzz",)) == "Zzz, c"
+
+
+def test_a_random_place_hangs_on_the_image_and_the_seed_alone() -> None:
+    text = joined(f"t{n}" for n in range(30))
+    keys = [f"{n:064x}" for n in range(40)]
+
+    def places(seed: int) -> list[int]:
+        step = edit(trigger={"words": "sks", "at": "random", "seed": seed})
+        return [pieces_of(after(step, text, key=key)).index("sks") for key in keys]
+
+    assert places(1) == places(1)
+    assert places(1) != places(2)
+    assert len(set(places(1))) > 10
+
+
+def test_sorting_by_frequency_and_by_score() -> None:
+    assert after(edit(sort="frequency"), "a, b, c", a=1, b=9, c=5) == "b, c, a"
+    words = Wording("tags", (Piece("a", 0.4, 1), Piece("b", 0.9, 2), Piece("c")), prose=False)
+    assert [piece.text for piece in edit(sort="score").edited(words, About("k")).pieces] == ["b", "a", "c"]
+
+
+tags = st.sampled_from(["1girl", "solo", "long hair", "long_hair", "Solo", "sks", "(solo:1.2)", "^_^", "hair", "x, y"])
+steps = st.sampled_from(
+    [
+        edit(trigger="sks"),
+        edit(trigger={"words": ["sks", "hair"], "at": "random"}),
+        edit(remove=["*hair", "solo"]),
+        edit(replace={"tags": {"solo": "alone"}, "phrases": {"hair": "long hair"}}),
+        edit(sort={"by": "alphabetical", "hold": 2, "most": 4}),
+        edit(unique={}),
+        edit(standardise={"case": "lower", "underscores": "spaces", "brackets": "escape"}),
+        edit(affix={"before": "photo of", "after": "outdoors"}),
+        edit(shorten={"most": 3, "unit": "tags"}),
+    ]
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(tags, max_size=8), steps)
+def test_every_edit_is_idempotent_and_keeps_pieces_apart(pieces: list[str], step: Edit) -> None:
+    text = after(step, joined(pieces))
+    assert joined(pieces_of(text)) == text
+    if step.kind == "trigger":
+        forms = [same_as(piece) for piece in pieces_of(text)]
+        assert forms.count("sks") == 1
+
+
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [
+        ({"trigger": "a, b"}, "not one piece"),
+        ({"trigger": ["sks", "SKS"]}, "stands twice"),
+        ({"trigger": []}, "words"),
+        ({"replace": {"tags": {"a": "b", "b": "c"}}}, "second run"),
+        ({"replace": {}}, "nothing is replaced"),
+        ({"replace": {"regex": {"(a+)+$": "b"}}}, "repeats a group"),
+        ({"replace": {"regex": {"(a)": r"\2"}}}, "cannot take the place"),
+        ({"sort": {"by": "colour"}}, "colour"),
+        ({"remove": {"tags": ["a"], "where": "colour == red"}}, "nothing that a condition can ask for"),
+        ({"remove": {"tags": ["a"], "on": ["split"]}}, "holds no words"),
+        ({"compose": "{tags} {oops}"}, "no {oops}"),
+        ({"affix": {}}, "nothing is written"),
+        ({"trigger": {"word": "sks"}}, "did you mean `words`"),
+    ],
+)
+def test_a_slip_in_an_edit_is_one_clear_error(step: dict[str, Any], said: str, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="step 1") as error:
+        recipe(Dataset.open(f"file://{tmp_path}"), step)
+    assert said in str(error.value)
+
+
+def test_an_expression_that_would_change_its_own_result_fails_the_job_and_says_so() -> None:
+    with pytest.raises(JobError, match="if it were run again"):
+        after(edit(replace={"regex": {"a": "aa"}}), "a")
+
+
+def test_every_value_of_a_condition() -> None:
+    with pytest.raises(ValueError, match="not closed"):
+        condition("(tag a")
+
+
+# Through the front door.
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Dataset:
+    """Four pictures: two with a person's tags, one with a sentence, one with nothing."""
+    dataset = Dataset.open(f"memory://{tmp_path.name}")
+    files: dict[str, bytes] = {}
+    captions = {
+        "cat/a.jpg": "1girl, long hair, chair",
+        "cat/b.jpg": "1girl,solo , Solo",
+        "dog/c.jpg": SENTENCE,
+        "dog/d.jpg": None,
+    }
+    for number, (name, caption) in enumerate(captions.items()):
+        files[name] = pictures.photo(number, (96, 80))
+        if caption is not None:
+            files[name.replace(".jpg", ".txt")] = caption.encode()
+    drop(dataset, files)
+    return dataset
+
+
+def captions_of(dataset: Dataset, version: Any) -> dict[str, Any]:
+    return {name: sample.value("caption") for name, (_, sample) in by_name(dataset, version).items()}
+
+
+def ingest(dataset: Dataset, *steps: Any) -> Recipe:
+    return recipe(dataset, {"ingest": {"labels": "folder"}}, *steps)
+
+
+def test_edits_of_people_s_captions_are_a_function_of_what_people_wrote(dataset: Dataset, models: Path) -> None:
+    first = go(dataset, ingest(dataset, {"trigger": "sks"}), models)
+    assert captions_of(dataset, first.version) == {
+        "cat/a.jpg": "sks, 1girl, long hair, chair",
+        "cat/b.jpg": "sks, 1girl, solo, Solo",
+        "dog/c.jpg": f"sks, {SENTENCE}",
+        "dog/d.jpg": None,
+    }
+    assert first.version is not None
+    assert first.version.certificates["trigger"]["sks"] == {"at": "begin", "images": 4, "images_without_any_text": 1}
+    again = go(dataset, ingest(dataset, {"trigger": "sks"}), models)
+    assert again.state == "nothing"
+    other = go(dataset, ingest(dataset, {"trigger": "ohwx"}), models)
+    assert captions_of(dataset, other.version)["cat/a.jpg"] == "ohwx, 1girl, long hair, chair"
+    back = go(dataset, ingest(dataset, {"trigger": "sks"}), models)
+    assert captions_of(dataset, back.version) == captions_of(dataset, first.version)
+
+
+def test_new_images_change_no_byte_of_edited_lines(dataset: Dataset, models: Path) -> None:
+    steps = [{"trigger": "sks"}, {"sort": "alphabetical"}, {"compose": "{caption}"}]
+    first = go(dataset, ingest(dataset, *steps), models)
+    lines = manifests(dataset, first.version)["unsplit"].splitlines()
+    drop(dataset, {"dog/e.jpg": pictures.photo(9, (96, 80))})
+    second = go(dataset, ingest(dataset, *steps), models, date=DATE.replace(year=2027))
+    assert set(lines) < set(manifests(dataset, second.version)["unsplit"].splitlines())
+
+
+def test_edits_alone_go_on_from_what_there_is_and_undo_takes_them_back(dataset: Dataset, models: Path) -> None:
+    first = go(dataset, ingest(dataset), models)
+    assert first.version is not None
+    go(dataset, recipe(dataset, {"trigger": "sks"}), models)
+    second = go(dataset, recipe(dataset, {"remove": {"tags": ["long hair"], "where": "class == cat"}}), models)
+    assert captions_of(dataset, second.version)["cat/a.jpg"] == "sks, 1girl, chair"
+    undone = undo(dataset, None, clock=lambda: DATE)
+    assert captions_of(dataset, undone)["cat/a.jpg"] == "sks, 1girl, long hair, chair"
+    undone = undo(dataset, 1, clock=lambda: DATE)
+    assert manifests(dataset, undone) == manifests(dataset, first.version)
+    assert list(diff(dataset, first.version, undone)) == []
+    assert go(dataset, ingest(dataset), models).state == "nothing"
+
+
+def test_undo_keeps_the_images_that_came_since(dataset: Dataset, models: Path) -> None:
+    go(dataset, ingest(dataset), models)
+    drop(dataset, {"dog/e.jpg": pictures.photo(9, (96, 80))})
+    go(dataset, ingest(dataset, {"trigger": "sks"}), models)
+    undone = undo(dataset, 1, clock=lambda: DATE)
+    assert sorted(captions_of(dataset, undone)) == ["cat/a.jpg", "cat/b.jpg", "dog/c.jpg", "dog/d.jpg", "dog/e.jpg"]
+    assert captions_of(dataset, undone)["cat/a.jpg"] == "1girl, long hair, chair"
+    assert go(dataset, ingest(dataset), models).state == "committed"  # it has not been decided for all of them
+
+
+def test_there_must_be_something_to_undo(dataset: Dataset, models: Path) -> None:
+    with pytest.raises(VersionError, match="no version yet"):
+        undo(dataset, None, clock=lambda: DATE)
+    go(dataset, ingest(dataset), models)
+    with pytest.raises(VersionError, match="the first"):
+        undo(dataset, None, clock=lambda: DATE)
+    with pytest.raises(VersionError, match="the newest"):
+        undo(dataset, 1, clock=lambda: DATE)
+
+
+def test_tags_are_edited_with_their_scores_and_classes(dataset: Dataset, models: Path) -> None:
+    tag = {"tag": {"model": str(models / "sentinel"), "threshold": 0.1}}
+    plain = go(dataset, ingest(dataset, tag), models)
+    edits = [{"replace": {"tags": {"^_^": "smile"}}}, {"trigger": "sks"}]
+    outcome = go(dataset, ingest(dataset, tag, *edits), models)
+    assert outcome.tally.model_images == 0
+    for name, (_, sample) in by_name(dataset, outcome.version).items():
+        before = by_name(dataset, plain.version)[name][1]
+        expected = ["sks", *("smile" if tag == "^_^" else tag for tag in tags_in_order(before))]
+        assert tags_in_order(sample) == expected
+        metadata = sample.metadata("tags")
+        assert metadata is not None
+        assert metadata["edited-by"] == ["replace", "trigger"]
+        old = before.metadata("tags")
+        assert old is not None
+        assert sorted(metadata["confidence-map"].values()) == sorted([*old["confidence-map"].values(), 1.0])
+    back = go(dataset, ingest(dataset, tag), models)
+    assert manifests(dataset, back.version).keys() == manifests(dataset, plain.version).keys()
+    assert not list(diff(dataset, plain.version, back.version)) if plain.version and back.version else False
+
+
+def test_a_trigger_that_a_later_step_harms_fails_the_job(dataset: Dataset, models: Path) -> None:
+    harmed = ingest(dataset, {"trigger": "sks"}, {"replace": {"tags": {"sks": "ohwx"}}})
+    with pytest.raises(JobError, match="has the trigger 'sks' 0 times"):
+        go(dataset, harmed, models)
+    assert dataset.newest() is None
+
+
+def test_tags_and_sentences_become_one_text(dataset: Dataset, models: Path) -> None:
+    tag = {"tag": {"model": str(models / "sentinel"), "threshold": 0.1}}
+    outcome = go(dataset, ingest(dataset, tag, {"trigger": "sks"}, {"compose": "{caption}, {class}, {tags}"}), models)
+    found = by_name(dataset, outcome.version)
+    texts = {name: sample.value("text") for name, (_, sample) in found.items()}
+    rest = {name: joined(tags_in_order(sample)[1:]) for name, (_, sample) in found.items()}
+    assert texts == {
+        "cat/a.jpg": f"sks, 1girl, long hair, chair, cat, {rest['cat/a.jpg']}",
+        "cat/b.jpg": f"sks, 1girl, solo, Solo, cat, {rest['cat/b.jpg']}",
+        "dog/c.jpg": f"sks, {SENTENCE}, dog, {rest['dog/c.jpg']}",
+        "dog/d.jpg": f"dog, sks, {rest['dog/d.jpg']}",
+    }
+    without = go(dataset, ingest(dataset, tag), models)
+    assert {sample.value("text") for _, sample in by_name(dataset, without.version).values()} == {None}
+
+
+def test_a_dry_run_shows_before_and_after_and_commits_nothing(dataset: Dataset, models: Path) -> None:
+    around = Surroundings(engine=LocalEngine(), models=models, date=DATE)
+    edits = recipe(dataset, {"trigger": {"words": "sks", "where": "folder == cat"}})
+    with pytest.raises(VersionError, match="no version yet"):
+        rehearse(dataset, edits, around)
+    go(dataset, ingest(dataset), models)
+    found = rehearse(dataset, edits, around)
+    assert {change.name: change.members for change in found.changes} == {
+        "cat/a.jpg": {"caption": ("1girl, long hair, chair", "sks, 1girl, long hair, chair")},
+        "cat/b.jpg": {"caption": ("1girl,solo , Solo", "sks, 1girl, solo, Solo")},
+    }
+    assert dataset.numbers() == [1]
+    with pytest.raises(JobError, match="4 of 4 images have no tags measured"):
+        rehearse(dataset, recipe(dataset, {"tag": {"model": str(models / "sentinel")}}), around)
+
+
+def test_lines_of_a_caption_are_variants_that_stay_apart(dataset: Dataset, models: Path) -> None:
+    drop(dataset, {"v.jpg": pictures.photo(20, (96, 80)), "v.txt": b"1girl, solo\na girl"})
+    outcome = go(dataset, ingest(dataset, {"trigger": "sks"}), models)
+    assert captions_of(dataset, outcome.version)["v.jpg"] == "sks, 1girl, solo\nsks, a girl"
+
+
+def test_a_caption_that_comes_again_is_known_although_it_was_edited(dataset: Dataset, models: Path) -> None:
+    go(dataset, ingest(dataset, {"trigger": "sks"}), models)
+    drop(dataset, {"cat/a.txt": b"1girl, long hair, chair"})
+    outcome = go(dataset, ingest(dataset, {"trigger": "sks"}), models)
+    assert outcome.waiting == ()
+    assert captions_of(dataset, outcome.version)["cat/a.jpg"] == "sks, 1girl, long hair, chair"
+
+
+def test_edits_by_hand_stay_when_the_recipe_runs_again(dataset: Dataset, models: Path) -> None:
+    main = ingest(dataset, {"trigger": "sks"})
+    go(dataset, main, models)
+    hand = go(dataset, recipe(dataset, {"remove": {"tags": ["long hair"]}}), models)
+    assert captions_of(dataset, hand.version)["cat/a.jpg"] == "sks, 1girl, chair"
+    again = go(dataset, main, models)
+    assert captions_of(dataset, again.version)["cat/a.jpg"] == "sks, 1girl, chair"
+    without = go(dataset, ingest(dataset), models)
+    assert captions_of(dataset, without.version)["cat/a.jpg"] == "1girl, chair"
+
+
+def test_a_text_is_cut_to_tokens_of_clip_from_the_end_or_the_rarest() -> None:
+    text = "mychar_anna, 1girl, solo, red hair, green eyes, white shirt, standing, outdoors"  # 22 tokens
+    assert after(edit(shorten=22), text) == text
+    assert after(edit(shorten=21), text) == text.removesuffix(", outdoors")
+    rare = {"mychar anna": 9, "1girl": 9, "solo": 1, "red hair": 9, "green eyes": 9}
+    step = edit(shorten={"most": 3, "unit": "tags", "drop": "frequency"})
+    words = Wording("caption", tuple(map(Piece, pieces_of(text))), prose=False)
+    about = About("k")
+    about.counts.update(rare)
+    assert text_of([step.edited(words, about)]) == "mychar_anna, 1girl, red hair"
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("class == cat", "ab"),
+        ("folder == dog", "cd"),
+        ('tag "long hair" or tag SOLO', "ab"),
+        ("tag long_*", "a"),
+        ("not has caption", "d"),
+        ("has caption and not class == cat", "c"),
+        ("tags > 2", "ab"),
+        ("words >= 10", "c"),
+        ("tokens > 10 and class != cat", "c"),
+        ('caption "red chair"', "c"),
+        ('caption "red cha"', ""),
+        ("name == */b.jpg or name == c.*", "bc"),
+        ("(class == cat or class == dog) and role == unsplit", "abcd"),
+        ("label.label == cat", "ab"),
+        ("chars == 0", "d"),
+    ],
+)
+def test_a_condition_chooses_samples(dataset: Dataset, models: Path, text: str, names: str) -> None:
+    outcome = go(dataset, ingest(dataset), models)
+    found = by_name(dataset, outcome.version)
+    matches = condition(text).matches
+    assert "".join(sorted(name[4] for name, (_, sample) in found.items() if matches(sample))) == names
