@@ -59,7 +59,7 @@ CAPTION_NUMBERS = CaptionNumbers(
     pieces=SPREAD,
     histogram=tuple(Bin(10 * at, 10 * at + 9, max(0, 9 - abs(at - 5)) + (at in (16, 23))) for at in range(24)),
     chunks=((1, 40), (2, 15), (3, 5), (4, 1)),
-    limits=(Limit("sdxl", 75, "CLIP", True, MANY), Limit("sd3", 256, "T5", False, Affected())),
+    limits=(Limit("sdxl", 75, True, MANY), Limit("sd3", 256, False, Affected(), "T5")),
     findings=(
         Finding("CAP-SHORT", "error", "14 captions have fewer than 5 words.", MANY, 0.226, (("a cat", 2), ("dog", 1))),
         Finding("CAP-CASE", "warning", "Captions mix upper and lower case.", TWO, 0.03),
@@ -85,7 +85,6 @@ COVERAGE = Coverage(
     axes=(
         Axis(
             "view",
-            True,
             58,
             (
                 Seen("front", 40, 0.65, ("a.jpg",), (8, 20)),
@@ -97,23 +96,20 @@ COVERAGE = Coverage(
             4,
             (Excess("front", 40, 0.65, 0.5),),
             ("One view makes up 65 % of the images.",),
-            Affected(),
         ),
         Axis(
             "expression",
-            True,
             49,
             (Seen("smile", 22, 0.35, ("a.jpg",)), Seen("serious", 14, 0.2, ()), Seen("angry", 0, 0.0, (), (1, 1), 1)),
             2,
             None,
             (),
             (),
-            Affected(),
         ),
         Axis(
-            "lighting", True, 12, (Seen("night", 12, 0.19, ()),), 1, 3, (), ("Only one kind of light is known.",), TWO
+            "lighting", 12, (Seen("night", 12, 0.19, ()),), 1, 3, (), ("Only one kind of light is known.",), strays=TWO
         ),
-        Axis("pose", False, 0, (), 0, 4, (), (), Affected()),
+        Axis("pose", 0, (), 0, 4, (), (), known=False),
     ),
     crosses=(
         Cross(

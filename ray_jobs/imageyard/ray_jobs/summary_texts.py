@@ -12,14 +12,13 @@ from imageyard.manifests.diff import diff
 from imageyard.manifests.sample import Json, Sample
 from imageyard.manifests.version import Role, Version
 from imageyard.ray_jobs.caption_text import same_as
+from imageyard.ray_jobs.edits.wording import EDITED, FURTHER
 from imageyard.ray_jobs.report_data import Picture, Reworded, Rewordings
 from imageyard.ray_jobs.rewording import Rewording, Text, tags_gone_and_come
-from imageyard.ray_jobs.state import CAPTION, TAGS
+from imageyard.ray_jobs.state import CAPTION, TAGS, TEXT
 
 T = TypeVar("T")
 
-TEXT = "text"
-"""The member that holds the composed training text, where there is one."""
 TEXTS_SHOWN, TAGS_SHOWN = 24, 24
 """Pictures whose texts are shown, and tags that are named as having come or gone."""
 
@@ -154,14 +153,14 @@ def texts_of(sample: Sample) -> dict[str, Text]:
 
 
 def _further(name: str) -> bool:
-    return name.startswith(f"{CAPTION}-") and not name.endswith("-metadata")
+    return name.startswith(FURTHER) and not name.endswith("-metadata")
 
 
 def sayer(metadata: Mapping[str, Json] | None) -> str:
     """Who made a pair: a person, the model, or else the step, and which steps edited it after; "" for no pair."""
     if metadata is None:
         return ""
-    edits: Any = metadata.get("edited-by")
+    edits: Any = metadata.get(EDITED)
     edited = ", ".join(dict.fromkeys(str(step) for step in edits)) if isinstance(edits, list) else ""
     by = "a person" if metadata.get("human-annotated") == "yes" else metadata.get("model") or metadata.get("step")
     return f"{by or 'unknown'}, edited by {edited}" if edited else str(by or "unknown")
