@@ -72,7 +72,7 @@ def triggers_of(version: Version, samples: Iterable[Sample]) -> tuple[str, ...]:
 
 
 def _words(said: Any) -> list[str]:
-    words = said.get("words") if isinstance(said, dict) else None
+    words = said.get("words") if isinstance(said, dict) else said
     return [words] if isinstance(words, str) else [str(word) for word in words] if isinstance(words, list) else []
 
 
