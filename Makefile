@@ -30,6 +30,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python tests/bench/keeping.py
 	$(BIN)/python tests/bench/splits.py
 	$(BIN)/python tests/bench/transformations.py
+	$(BIN)/python tests/bench/tags.py
 
 clean:
 	rm -rf $(VENV) .imageyard

@@ -49,9 +49,9 @@ def committed(
     *,
     scores: Mapping[str, Mapping[str, float]] | None = None,
     vectors: Mapping[str, Sequence[float]] | None = None,
-    model: str = "vit-v3",
+    models: Sequence[str] = ("vit-v3",),
 ) -> Version:
-    """A version of these samples; `scores` and `vectors` are facts by the name of the image."""
+    """A version of these samples; `scores`, of the first model, and `vectors` are facts by the name of the image."""
     extractors: dict[str, str] = {}
     if scores is not None:
         extractors["tags"] = "tags-of-the-test"
@@ -80,7 +80,7 @@ def committed(
             created="2026-01-15T09:30:00.000000",
             job="imageyard/test",
             fingerprint="f",
-            recipe={"steps": [{"tag": {"model": model}}]} if scores is not None else {"steps": []},
+            recipe={"steps": [{"tag": {"model": models[0], "also": list(models[1:])}}] if scores is not None else []},
             extractors=extractors,
             counts={},
             manifests=dict(draft.manifests),

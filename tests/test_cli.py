@@ -97,6 +97,13 @@ def test_a_dry_run_prints_every_caption_before_and_after(captioned: Dataset, tmp
     assert captioned.numbers() == [1]
 
 
+def test_words_are_counted_of_the_images_that_meet_a_condition(captioned: Dataset) -> None:
+    assert invoke("tags", captioned.url, "--json")["images"] == 2
+    assert invoke("tags", captioned.url, "--where", "tag solo", "--json")["images"] == 1
+    assert invoke("captions", captioned.url, "--where", "name == a.jpg", "--json")["images"] == 1
+    refused(command("coverage", captioned.url, "--where", "(tag solo"), "a parenthesis is not closed")
+
+
 def test_undo_takes_back_the_last_version_and_diff_says_what_came_back(captioned: Dataset, tmp_path: Path) -> None:
     path = written(tmp_path, f"dataset: {captioned.url}\nsteps: [{{remove: {{tags: [long_hair, solo]}}}}]")
     assert invoke("run", path, "--json")["version"] == 2

@@ -12,14 +12,16 @@ from typer.testing import CliRunner
 
 from imageyard.manifests import Dataset
 from imageyard.manifests.errors import VersionError
+from imageyard.ray_jobs import facts
 from imageyard.ray_jobs.analysis.coverage import Axis, Coverage, coverage
 from imageyard.ray_jobs.analysis.looks import leaders, looks_of
 from imageyard.ray_jobs.analysis.said import reading
 from imageyard.ray_jobs.analysis.shot_list import CHARACTER, PROFILES
 from imageyard.ray_jobs.analysis.shot_plan import AxisPlan, Profile, Value, extended
+from imageyard.ray_jobs.extractors.tagger import Tagger
 from imageyard.ray_jobs.tag_text import normal
 from imageyard.service.cli import app
-from said import committed, sample, tagged, texts
+from said import committed, key, sample, tagged, texts
 
 FRONT = ("1girl", "solo", "looking at viewer", "upper body", "smile", "standing", "red hair", "simple background")
 BACK = ("1girl", "solo", "from behind", "full body", "walking", "red hair", "outdoors", "street", "night")
@@ -131,12 +133,25 @@ def test_scores_count_from_the_models_own_threshold_whatever_captions_keep(datas
         "1.png": {"from_behind": 0.25, "full_body": 0.9, "sitting": 0.5, "solo": 0.9, "blue_hair": 0.8},
     }
     samples = [sample(name, caption="mychar", **tagged(["solo"])) for name in scores]
-    version = committed(dataset, {"train": samples}, scores=scores, model="vit-v3")
+    version = committed(dataset, {"train": samples}, scores=scores, models=["vit-v3"])
     found = coverage(dataset, version)
     assert (found.source, found.model) == ("scores", "vit-v3")
     assert count(found, "view") == {"behind": 1}
     assert count(found, "pose") == {"standing": 1, "sitting": 1}
     assert count(found, "hair") == {"blue hair": 1}
+
+
+def test_of_several_taggers_each_has_its_own_threshold(dataset: Dataset) -> None:
+    """The second, eva02-large-v3, counts from 0.52 on, where the first counts from 0.25."""
+    scores = {"0.png": {"standing": 0.3, "smile": 0.9, "upper_body": 0.3}}
+    second = {"tag": ["sitting", "lying"], "score": [0.51, 0.52], "index": [0, 1], "category": [0, 0]}
+    facts.write(dataset.store, "tags-of-another", Tagger.columns(), {key("0.png"): second})
+    models = ["vit-v3", "models/eva02-large-v3"]
+    version = committed(dataset, {"train": [sample("0.png")]}, scores=scores, models=models)
+    both = version.model_copy(update={"extractors": {**version.extractors, "tags#2": "tags-of-another"}})
+    found = coverage(dataset, both)
+    assert found.model == "vit-v3, eva02-large-v3"
+    assert count(found, "pose") == {"standing": 1, "lying": 1}
 
 
 def test_an_image_that_no_tagger_saw_is_read_from_its_tags_or_its_text(dataset: Dataset) -> None:
@@ -171,7 +186,7 @@ def test_classes_of_another_vocabulary_make_no_list(dataset: Dataset, profile: s
     }
     samples = [sample(name, **tagged(["tabby"])) for name in scores]
     found = coverage(
-        dataset, committed(dataset, {"train": samples}, scores=scores, model="efficientnet-lite0"), profile=profile
+        dataset, committed(dataset, {"train": samples}, scores=scores, models=["efficientnet-lite0"]), profile=profile
     )
     assert not found.usable
     assert (found.axes, found.next_shots, found.remove, found.crosses) == ((), (), (), ())

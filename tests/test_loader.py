@@ -406,6 +406,7 @@ def test_an_example_says_what_people_train_on(dataset: Dataset) -> None:
     sample = (
         Sample.of(dataset.store.address("images/one.png"))
         .with_label("caption", "a cat", {"type": "groundtruth/custom"})
+        .with_label("caption-short", "cat", {"type": "groundtruth/custom"})
         .with_label("tags", [0, 3, 5], several)
         .with_label("rating", 1, {"class-name": "general", "type": "groundtruth/image-classification"})
     )
@@ -416,6 +417,7 @@ def test_an_example_says_what_people_train_on(dataset: Dataset) -> None:
     assert example == {
         "caption": "a cat",
         "text": "a cat",
+        "captions": {"caption": "a cat", "caption-short": "cat"},
         "tags": ["cat", "sofa", "indoors"],
         "labels": {"tags": ["cat", "sofa", "indoors"], "rating": "general"},
         "source_ref": sample.source_ref,

@@ -38,6 +38,8 @@ class Example(TypedDict):
     text: str
     """What a text encoder is to read: the composed text, else the caption, else the tags with commas."""
     caption: str | None
+    captions: dict[str, str]
+    """Every caption by its attribute: `caption`, and further ones such as `caption-short`."""
     tags: list[str]
     """Class names of the label `tags`, in its order."""
     labels: dict[str, str | list[str]]
@@ -61,6 +63,7 @@ def example(image: object, sample: Sample, *, position: int, is_pad: bool) -> Ex
         image=image,
         text=next(texts, ", ".join(listed)),
         caption=caption if isinstance(caption, str) else None,
+        captions={name: str(sample.value(name)) for name in sample.label_names if _is_caption(name)},
         tags=listed,
         labels=labels,
         source_ref=sample.source_ref,
@@ -107,6 +110,10 @@ def decoded(data: bytes | None) -> tuple[Image.Image, str] | tuple[None, str]:
 def to_tensor(image: Image.Image) -> torch.Tensor:
     """An RGB image as a uint8 tensor of shape (3, height, width)."""
     return torch.from_numpy(np.asarray(image).transpose(2, 0, 1).copy())
+
+
+def _is_caption(name: str) -> bool:
+    return name == "caption" or name.startswith("caption-")
 
 
 def _labels(sample: Sample) -> Iterator[tuple[str, str | list[str]]]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import get_args
 
-from imageyard.manifests.errors import VersionError
-from imageyard.manifests.version import ROLES, Role
+from imageyard.manifests.errors import RecipeError, VersionError
+from imageyard.manifests.sample import Sample
+from imageyard.manifests.version import ROLES, Role, Version
 from imageyard.ray_jobs.analysis.affected import Affected
 from imageyard.ray_jobs.report_text import printable
+from imageyard.ray_jobs.selecting import condition
 
 SHOWN = 3
 """Names of images in one cell."""
@@ -31,6 +33,22 @@ def times(counted: Sequence[tuple[str, int]], shown: int = SHOWN) -> str:
     """The first few things with how often they come."""
     words = ", ".join(f"{plain(thing)} {count:,}" for thing, count in counted[:shown])
     return words + (" …" if len(counted) > shown else "")
+
+
+def told(version: Version, role: str | None, where: str | None) -> str:
+    """What is being counted, in words."""
+    of = f"version {version.number}" + (f", role {role}" if role else "")
+    return of + (f", where {plain(where)}" if where else "")
+
+
+def condition_of(text: str | None) -> Callable[[Sample], bool] | None:
+    """What a condition says of a sample, none for none. Raises RecipeError for one that is not understood."""
+    if text is None:
+        return None
+    try:
+        return condition(text).matches
+    except ValueError as error:
+        raise RecipeError(f"--where {text!r}: {error}") from error
 
 
 def roles_of(role: str | None) -> tuple[Role, ...]:

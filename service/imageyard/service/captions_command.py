@@ -17,7 +17,8 @@ from imageyard.ray_jobs.analysis.caption_numbers import (
 )
 from imageyard.ray_jobs.analysis.said import reading
 from imageyard.ray_jobs.report_text import number, share
-from imageyard.service.analysis_text import plain, roles_of, some, times
+from imageyard.ray_jobs.summary_numbers import triggers_of
+from imageyard.service.analysis_text import condition_of, plain, roles_of, some, times
 from imageyard.service.console import pairs, say, say_json, table
 from imageyard.service.look_commands import opened, version_of
 
@@ -30,6 +31,8 @@ class Asked:
     """What is asked of the captions of a version."""
 
     role: str | None = None
+    where: str | None = None
+    """A condition on samples; see `selecting`."""
     triggers: tuple[str, ...] = ()
     limits: tuple[str, ...] = ()
     unit: str = "tokens"
@@ -39,13 +42,18 @@ def show_captions(url: str, number: int | None, asked: Asked, *, as_json: bool) 
     """The numbers of the captions of a version."""
     dataset = opened(url)
     version = version_of(dataset, number)
-    samples = reading(dataset, version, roles_of(asked.role))
+    samples = reading(dataset, version, roles_of(asked.role), condition_of(asked.where))
+    triggers = asked.triggers or triggers_of(version, samples())
     bounds = Bounds(unit=_unit(asked.unit))
-    found = caption_numbers(samples, triggers=asked.triggers, limits=asked.limits, bounds=bounds)
+    found = caption_numbers(samples, triggers=triggers, limits=asked.limits, bounds=bounds)
     if as_json:
         say_json({"dataset": url, "version": version.number, **asdict(found)})
         return
-    of = f"version {version.number}" + (f", role {asked.role}" if asked.role else "")
+    of = (
+        f"version {version.number}"
+        + (f", role {asked.role}" if asked.role else "")
+        + (f", where {plain(asked.where)}" if asked.where else "")
+    )
     if not found.captioned:
         say(f"{of} has no captions and no tags to make any of; upload .txt files beside the images, or add a step")
         return

@@ -22,6 +22,7 @@ app = typer.Typer(
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 Url = Annotated[str, typer.Argument(help="URL of the dataset: s3:// gs:// az:// or file://", metavar="DATASET")]
 Number = Annotated[int | None, typer.Option("--version", "-v", help="Version number; the newest if not given.", min=1)]
+Where = Annotated[str | None, typer.Option(help="A condition on images, such as: class == cat and tags > 5")]
 OneRole = Annotated[str | None, typer.Option("--role", help="Samples of this role; all but the rejected if not given.")]
 Triggers = Annotated[list[str] | None, typer.Option("--trigger", help="A trigger word; may be given more than once.")]
 
@@ -149,6 +150,7 @@ def tags(
     dataset: Url,
     version: Number = None,
     role: OneRole = None,
+    where: Where = None,
     top: Annotated[int, typer.Option(help="Tags to list at most.", min=1)] = 30,
     source: Annotated[
         str | None, typer.Option(help="Where tags are taken from: tags, or captions; what there is if not given.")
@@ -159,7 +161,7 @@ def tags(
     """Count tags: frequency, which stand together, rare, near-identical and contradicting ones, what is missing."""
     from imageyard.service.tags_command import Asked, show_tags
 
-    show_tags(dataset, version, Asked(role, source, tuple(trigger or ()), top), as_json=as_json)
+    show_tags(dataset, version, Asked(role, where, source, tuple(trigger or ()), top), as_json=as_json)
 
 
 @app.command()
@@ -167,6 +169,7 @@ def captions(
     dataset: Url,
     version: Number = None,
     role: OneRole = None,
+    where: Where = None,
     trigger: Triggers = None,
     limit: Annotated[
         list[str] | None, typer.Option(help="A model (sd15, sdxl, sdxl-150, sdxl-225, sd3, flux), or tokens it reads.")
@@ -177,7 +180,7 @@ def captions(
     """Judge captions: lengths in CLIP's tokens, what models would cut, rules that are broken, trigger words."""
     from imageyard.service.captions_command import Asked, show_captions
 
-    show_captions(dataset, version, Asked(role, tuple(trigger or ()), tuple(limit or ()), unit), as_json=as_json)
+    show_captions(dataset, version, Asked(role, where, tuple(trigger or ()), tuple(limit or ()), unit), as_json=as_json)
 
 
 @app.command()
@@ -186,12 +189,13 @@ def coverage(
     version: Number = None,
     profile: Annotated[str, typer.Option(help="What is trained: character, style or concept.")] = "character",
     role: OneRole = None,
+    where: Where = None,
     as_json: Json = False,
 ) -> None:
     """Compare a training set with a shot list: what it shows, what too often, and what to shoot or find next."""
     from imageyard.service.coverage_command import show_coverage
 
-    show_coverage(dataset, version, profile=profile, role=role, as_json=as_json)
+    show_coverage(dataset, version, profile=profile, role=role, where=where, as_json=as_json)
 
 
 def main() -> None:

@@ -7,22 +7,24 @@ from dataclasses import asdict
 from imageyard.ray_jobs.analysis.coverage import Axis, Coverage, Cross, Looks, coverage, profile_of
 from imageyard.ray_jobs.analysis.said import reading
 from imageyard.ray_jobs.report_text import plural, share
-from imageyard.service.analysis_text import plain, roles_of, some
+from imageyard.service.analysis_text import condition_of, plain, roles_of, some, told
 from imageyard.service.console import pairs, say, say_json, table
 from imageyard.service.look_commands import opened, version_of
 
 
-def show_coverage(url: str, number: int | None, *, profile: str, role: str | None, as_json: bool) -> None:
+def show_coverage(
+    url: str, number: int | None, *, profile: str, role: str | None, where: str | None, as_json: bool
+) -> None:
     """How a version covers a profile."""
     wanted = profile_of(profile)
     dataset = opened(url)
     version = version_of(dataset, number)
-    samples = reading(dataset, version, roles_of(role))
+    samples = reading(dataset, version, roles_of(role), condition_of(where))
     found = coverage(dataset, version, samples=samples, profile=wanted)
     if as_json:
         say_json({"dataset": url, "version": version.number, **asdict(found)})
         return
-    of = f"version {version.number}" + (f", role {role}" if role else "")
+    of = told(version, role, where)
     size = f"{found.size.severity}: {found.size.reason}" if found.size.severity else found.size.reason
     known = f"{found.matched:,} of {found.images:,} images"
     pairs(f"coverage of {of} as a {found.profile}", {"size": size, "something is known of": known})

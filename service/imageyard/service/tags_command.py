@@ -10,7 +10,8 @@ from imageyard.ray_jobs.analysis.affected import Affected
 from imageyard.ray_jobs.analysis.said import reading
 from imageyard.ray_jobs.analysis.tag_numbers import Source, TagCount, TagNumbers, TagPair, tag_numbers
 from imageyard.ray_jobs.report_text import number, plural, share
-from imageyard.service.analysis_text import plain, roles_of, some, times
+from imageyard.ray_jobs.summary_numbers import triggers_of
+from imageyard.service.analysis_text import condition_of, plain, roles_of, some, times
 from imageyard.service.console import pairs, say, say_json, table
 from imageyard.service.look_commands import opened, version_of
 
@@ -24,6 +25,8 @@ class Asked:
     """What of a version is to be counted, and how much of it shown."""
 
     role: str | None = None
+    where: str | None = None
+    """A condition on samples; see `selecting`."""
     source: str | None = None
     triggers: tuple[str, ...] = ()
     top: int = 30
@@ -33,12 +36,17 @@ def show_tags(url: str, number: int | None, asked: Asked, *, as_json: bool) -> N
     """The numbers of the tags of a version."""
     dataset = opened(url)
     version = version_of(dataset, number)
-    samples = reading(dataset, version, roles_of(asked.role))
-    found = tag_numbers(samples, source=_source(asked.source), triggers=asked.triggers)
+    samples = reading(dataset, version, roles_of(asked.role), condition_of(asked.where))
+    triggers = asked.triggers or triggers_of(version, samples())
+    found = tag_numbers(samples, source=_source(asked.source), triggers=triggers)
     if as_json:
         say_json({"dataset": url, "version": version.number, **asdict(found)})
         return
-    of = f"version {version.number}" + (f", role {asked.role}" if asked.role else "")
+    of = (
+        f"version {version.number}"
+        + (f", role {asked.role}" if asked.role else "")
+        + (f", where {plain(asked.where)}" if asked.where else "")
+    )
     if not found.vocabulary:
         where = "tags" if found.source == "tags" else "tags, and no caption that is a list of tags"
         say(f"{of} has no {where}; write `- tag: {{model: …}}` among the steps of the recipe and run it again")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from imageyard.ray_jobs.analysis.affected import NAMES, Affected, Tally
 from imageyard.ray_jobs.analysis.shot_plan import STRAY, AxisPlan, Value
@@ -49,6 +49,8 @@ class Axis:
 
     name: str
     """Such as `view`."""
+    known: bool
+    """Whether its words are ever used; if not, nothing is missing, because nothing is known."""
     said: int
     """Images of which at least one value is known."""
     values: tuple[Seen, ...]
@@ -60,9 +62,7 @@ class Axis:
     excess: tuple[Excess, ...]
     notes: tuple[str, ...]
     """Plain sentences on what else is amiss, each with its numbers."""
-    known: bool = True
-    """Whether its words are ever used; if not, nothing is missing, because nothing is known."""
-    strays: Affected = field(default_factory=Affected)
+    strays: Affected
     """Where one value should be on all: the images that have another one, once for each."""
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from imageyard.ray_jobs.analysis.affected import Affected, Tally
-from imageyard.ray_jobs.analysis.caption_limits import CLIP, DEFAULT, LIMITS, limit_of
+from imageyard.ray_jobs.analysis.caption_limits import DEFAULT, LIMITS, limit_of
 from imageyard.ray_jobs.analysis.caption_set import CaptionSet, caption_set
 from imageyard.ray_jobs.analysis.clip_tokens import Unit, chunks, tokens
 from imageyard.ray_jobs.analysis.findings import CONSISTENCY, Broken, Consistency, Finding, Findings, Part
@@ -60,13 +60,13 @@ class Limit:
     """A model, such as `sdxl`, or the number itself where one was given."""
     tokens: int
     """It reads so many, without begin and end."""
+    encoder: str
+    """Which text encoder reads them; tokens of T5 are estimated by CLIP's."""
     asked: bool
     """Whether CAP-CUT is asked of it: the caller named it, or nobody named any and it is what trainers read unless told
     otherwise. The others are for information."""
     cut: Affected
     """Images whose training text is longer, so that its end is cut silently."""
-    encoder: str = CLIP
-    """Which text encoder reads them; tokens of T5 are estimated by CLIP's."""
 
 
 @dataclass(frozen=True)
@@ -205,7 +205,7 @@ class _Found:
             histogram=bins(self._tokens),
             chunks=_chunks(self._tokens),
             limits=tuple(
-                Limit(name, most, asked, tally.done(), encoder) for (name, most, encoder, asked), tally in self._limits
+                Limit(name, most, encoder, asked, tally.done()) for (name, most, encoder, asked), tally in self._limits
             ),
             findings=self._findings.done(self._images),
             consistency=self._findings.consistency(self._images),

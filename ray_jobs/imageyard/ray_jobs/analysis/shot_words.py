@@ -55,15 +55,17 @@ class _Tagger:
 def tagger_names(version: Version) -> tuple[str, ...]:
     """The models that tagged a version, as its recipe names them, in the order of its extractors."""
     steps: Any = version.recipe.get("steps") or ()
-    models = (parameters.get("model") for step in steps for kind, parameters in step.items() if kind == "tag")
+    asked = (said for step in steps for kind, said in step.items() if kind == "tag")
+    models = (model for said in asked for model in (said.get("model"), *(said.get("also") or ())))
     return tuple(dict.fromkeys(PurePath(str(model)).name for model in models if model))
 
 
 def described(dataset: Dataset, version: Version, samples: Reading) -> Iterator[Described]:
     """Each of `samples` in words, BATCH at a time.
 
-    A tag counts from the default threshold of its model on, whatever the recipe's: thresholds and blacklists of a
-    recipe are for captions, which leave out what should stick to the trigger.
+    A tag counts from the default threshold of its model in the table on, or of one that is not in it from 0.35, and a
+    character from 0.85, whatever the recipe's: thresholds and blacklists of a recipe are for captions, which leave out
+    what should stick to the trigger. Of several taggers one is enough.
     """
     taggers = _taggers(version)
     rest = iter(samples())

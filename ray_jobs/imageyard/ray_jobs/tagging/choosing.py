@@ -6,13 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
-from imageyard.ray_jobs.tag_categories import RATING
-from imageyard.ray_jobs.tagging.cutting import Thresholds
+from imageyard.ray_jobs.tagging.cutting import RANKED, Thresholds
 from imageyard.ray_jobs.tagging.names import Label, Name, Naming, Pick
 
 Combination = Literal["union", "intersection", "difference"]
 Mixture = Literal["max", "mean"]
-
 
 Scores = Sequence[tuple[int, float]]
 """(index, score) of one image by one tagger: by falling score, equal ones by tag."""
@@ -27,8 +25,14 @@ class Chooser:
         self._naming = naming
         self._model = model
         self._limits = {index: thresholds.of(label) for index, label in labels.items()}
+        self._ranked = {
+            category: frozenset(index for index, label in labels.items() if label.category == category)
+            for category in RANKED
+        }
         self._names = {index: self.called(label) for index, label in labels.items()}
-        self._ratings = frozenset(index for index, label in labels.items() if label.category == RATING)
+        forms = [name.form for names in self._names.values() for name in names]
+        self.distinct = len(set(forms)) == len(forms)
+        """Whether no two labels can have one name."""
         self._fixed = {index: limit for index, (limit, fixed) in self._limits.items() if fixed}
 
     def chosen(self, scores: Scores) -> list[Pick]:
@@ -39,9 +43,11 @@ class Chooser:
         names = self._names
         return [(name, score) for index, score in scores if score >= limits[index] for name in names[index]]
 
-    def ratings(self, scores: Scores) -> list[tuple[Label, float]]:
-        """The ratings of one image with their scores."""
-        return [(self._labels[index], score) for index, score in scores if index in self._ratings]
+    def ranked(self, scores: Scores, category: int) -> list[tuple[Label, float]]:
+        """The labels of one of RANKED that an image has scores of: by falling score, equal ones by index."""
+        members = self._ranked[category]
+        found = [(self._labels[index], score) for index, score in scores if index in members]
+        return sorted(found, key=lambda pair: (-pair[1], pair[0].index))
 
     def called(self, label: Label) -> tuple[Name, ...]:
         """What one of the labels is called."""
@@ -86,7 +92,7 @@ def _joined(name: Name, other: Name) -> Name:
 
 
 def combined(lists: Sequence[list[Pick]], how: Combination, score: Mixture) -> list[Pick]:
-    """The tags of one image from the lists of several taggers, by falling score; the first names and numbers them.
+    """The tags of one image from the lists of taggers, by falling score; the first names and numbers them.
 
     `difference`: what only the first says. `mean`: of the taggers that say it.
     """

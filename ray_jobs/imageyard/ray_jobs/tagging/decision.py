@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from imageyard.ray_jobs.tag_categories import CHARACTER
+from imageyard.ray_jobs.tag_categories import CHARACTER, QUALITY, RATING
 from imageyard.ray_jobs.tagging.choosing import Chooser, Combination, Mixture, Scores, combined, falling, unique
 from imageyard.ray_jobs.tagging.conflicts import contradicted
 from imageyard.ray_jobs.tagging.kohya_clean import unclear
@@ -23,12 +23,18 @@ class Vocabulary(NamedTuple):
     floor: float = 0.0
 
 
+Place = Literal["first", "last", "none"]
+
+
 class Draft(NamedTuple):
     """The tags of an image before anything that depends on other images, by falling score."""
 
     picks: list[Pick]
     ruled_out: Sequence[Pick] = ()
     """What conflicts cost it."""
+    rating: Pick | None = None
+    quality: Pick | None = None
+    """What has the highest score of its kind, if it is to be among the tags."""
 
 
 @dataclass(frozen=True)
@@ -52,17 +58,22 @@ class Decision:
     add_if_missing: bool = False
     append: bool = False
     """Whether what a person said stands before everything else, in its own order."""
-    rating: Literal["first", "last", "none"] = "none"
+    rating: Place = "none"
+    quality: Place = "none"
 
     @property
     def counting(self) -> bool:
         """Whether `finished` needs counts."""
         return self.min_count > 0 or self.order == "frequency"
 
-    def drafted(self, scores: Sequence[Scores], pieces: Sequence[str] = ()) -> Draft:
-        """The tags that the `scores` of each tagger give one image, with the `pieces` that a person said."""
+    def drafted(self, scores: Sequence[Scores], pieces: Sequence[str] = (), rated: str | None = None) -> Draft:
+        """The tags that the `scores` of each tagger give one image, with the `pieces` that a person said.
+
+        `rated` is the rating that a person gave, which counts and not the tagger's.
+        """
         lists = [chooser.chosen(some) for chooser, some in zip(self.choosers, scores, strict=True)]
-        picks = combined(lists, self.combine, self.mixture)
+        clear = len(lists) == 1 and self.choosers[0].distinct
+        picks = lists[0] if clear else combined(lists, self.combine, self.mixture)
         if pieces:
             picks = unique([*(said(piece, place) for place, piece in enumerate(pieces)), *picks])
             picks.sort(key=falling)
@@ -79,9 +90,18 @@ class Decision:
         if self.overlap is not None:
             general = {name.form for name, _ in picks if name.category != CHARACTER}
             picks = _without(picks, self.overlap(name.form for name, _ in picks) & general)
-        return Draft(picks, ruled_out)
+        rating = self._best(scores[0], RATING, rated) if self.rating != "none" else None
+        quality = self._best(scores[0], QUALITY) if self.quality != "none" else None
+        return Draft(picks, ruled_out, rating, quality)
 
-    def finished(self, draft: Draft, rating: Pick | None, counts: Mapping[str, int], images: int) -> list[Pick]:
+    def _best(self, scores: Scores, category: int, said: str | None = None) -> Pick | None:
+        """The label of a category with the highest score, or the one `said`; None if the recipe bans its name."""
+        found = self.choosers[0].ranked(scores, category)
+        ranked = [(label, score) for label, score in found if said in (None, label.tag)]
+        names = self.choosers[0].called(ranked[0][0]) if ranked else ()
+        return (names[0], ranked[0][1]) if names else None
+
+    def finished(self, draft: Draft, counts: Mapping[str, int], images: int) -> list[Pick]:
         """The tags in order; `counts` is in how many of the `images` each normal form stands."""
         picks = draft.picks
         if self.min_count:
@@ -92,13 +112,19 @@ class Decision:
         picks = arranged(
             picks, self.order, counts, people_first=self.people_first, characters_first=self.characters_first
         )
-        if rating is not None and self.rating != "none":
-            picks = unique([rating, *picks] if self.rating == "first" else [*picks, rating])
+        ahead = [pick for pick, place in self._placed(draft) if place == "first"]
+        behind = [pick for pick, place in self._placed(draft) if place == "last"]
+        if ahead or behind:
+            picks = unique([*ahead, *picks, *behind])
         if self.first:
             picks = led(picks, self.first, add=self.add_if_missing)
         if self.append:
             picks = sorted(picks, key=lambda pick: len(picks) if pick[0].said is None else pick[0].said)
         return picks
+
+    def _placed(self, draft: Draft) -> list[tuple[Pick, Place]]:
+        both = ((draft.rating, self.rating), (draft.quality, self.quality))
+        return [(pick, place) for pick, place in both if pick is not None]
 
 
 def _without(picks: Sequence[Pick], gone: set[str]) -> list[Pick]:

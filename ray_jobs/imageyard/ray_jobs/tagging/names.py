@@ -78,11 +78,9 @@ class Naming:
         names = []
         for text in texts:
             own = same_as(text) == form or texts == [self.spelled(label.tag)]
-            if text not in self._blacklist:
-                index = label.index if own else None
-                names.append(
-                    Name(text, same_as(text), index, label.category, label.tag, place, own and "," in label.tag)
-                )
+            if same_as(text) and text not in self._blacklist:
+                index, renamed = (label.index, "," in label.tag) if own else (None, False)
+                names.append(Name(text, same_as(text), index, label.category, label.tag, place, renamed))
         return tuple(names)
 
     def spelled(self, tag: str) -> str:
