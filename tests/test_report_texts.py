@@ -172,6 +172,19 @@ def test_a_version_that_says_the_same_has_no_texts_to_show(dataset: Dataset) -> 
     assert 'id="texts"' not in report(dataset, committed(dataset, lines))
 
 
+@pytest.mark.parametrize("gone", ["versions/", "manifests/"])
+def test_a_report_is_written_although_the_version_before_has_been_removed(dataset: Dataset, gone: str) -> None:
+    older = committed(dataset, [("train", bare(1).with_label("caption", "a cat", CUSTOM))])
+    newer = edited(dataset, lambda name, sample: sample.with_label("caption", "a dog", CUSTOM))
+    wanted = {older.key, older.manifests["train"].key}
+    for entry in dataset.store.list(gone):
+        if entry.key in wanted:
+            dataset.store.remove(entry)
+    page = report(dataset, newer)
+    assert 'id="texts"' not in page
+    assert "a dog" in page
+
+
 def test_training_texts_and_further_captions_are_texts_and_other_pairs_are_none(dataset: Dataset) -> None:
     committed(dataset, [("train", bare(1).with_label("text", "cat, mat", CUSTOM))])
     newer = edited(

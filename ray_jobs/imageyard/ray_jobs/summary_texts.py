@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 
 from imageyard.manifests.dataset import Dataset
 from imageyard.manifests.diff import diff
+from imageyard.manifests.errors import NotFoundError, VersionError
 from imageyard.manifests.sample import Json, Sample
 from imageyard.manifests.version import Role, Version
 from imageyard.ray_jobs.caption_text import same_as
@@ -100,8 +101,16 @@ class TextChanges:
 def text_changes(dataset: Dataset, version: Version, kept: Iterable[tuple[Role, Sample]]) -> TextChanges:
     """How captions, tags and training texts of images that are not rejected differ from those of the parent.
 
-    `kept` are those images; without a parent all their texts are new. Memory grows with the vocabulary alone.
+    `kept` are those images; without a parent all their texts are new, and if it has been removed since, nothing is
+    told. Memory grows with the vocabulary alone.
     """
+    try:
+        return _counted(dataset, version, kept)
+    except (NotFoundError, VersionError):
+        return TextChanges(version.parent)
+
+
+def _counted(dataset: Dataset, version: Version, kept: Iterable[tuple[Role, Sample]]) -> TextChanges:
     found = TextChanges(version.parent)
     changed, fresh = Sampled[Told](TEXTS_SHOWN), Sampled[Told](TEXTS_SHOWN)
     for role, was, sample in _reworded(dataset, version, kept):
