@@ -1,5 +1,8 @@
 """What analysis may say of a version, for tests of the report: every field has something to show."""
 
+from dataclasses import replace
+from typing import Any
+
 from imageyard.ray_jobs.analysis.affected import Affected
 from imageyard.ray_jobs.analysis.axes import Axis, Cross, Excess, Seen
 from imageyard.ray_jobs.analysis.caption_numbers import CaptionNumbers, Limit, TriggerCoverage
@@ -45,6 +48,7 @@ TAG_NUMBERS = TagNumbers(
     complete=Completeness(TWO, MANY, (("mychar", TWO),)),
 )
 SPREAD = Spread(12, 48.0, 61.5, 160, 231)
+SDXL = Limit(name="sdxl", tokens=75, encoder="CLIP", asked=True, cut=MANY)
 CAPTION_NUMBERS = CaptionNumbers(
     images=62,
     captioned=61,
@@ -59,7 +63,7 @@ CAPTION_NUMBERS = CaptionNumbers(
     pieces=SPREAD,
     histogram=tuple(Bin(10 * at, 10 * at + 9, max(0, 9 - abs(at - 5)) + (at in (16, 23))) for at in range(24)),
     chunks=((1, 40), (2, 15), (3, 5), (4, 1)),
-    limits=(Limit("sdxl", 75, "CLIP", True, MANY), Limit("sd3", 256, "T5", False, Affected())),
+    limits=(SDXL, replace(SDXL, name="sd3", tokens=256, encoder="T5", asked=False, cut=Affected())),
     findings=(
         Finding("CAP-SHORT", "error", "14 captions have fewer than 5 words.", MANY, 0.226, (("a cat", 2), ("dog", 1))),
         Finding("CAP-CASE", "warning", "Captions mix upper and lower case.", TWO, 0.03),
@@ -71,6 +75,17 @@ CAPTION_NUMBERS = CaptionNumbers(
         TriggerCoverage("red dress", Affected(62), Affected(62), Affected(), Affected(), Affected(), Affected()),
     ),
 )
+LARGEST = Affected(12, ("a.jpg",))
+LOOKS = Looks("embedding", 62, 0.9, 41, (12, 4, 2, 1, 1), 12 / 62, LARGEST, 0.4, (Outlier("odd.jpg", 0.61),))
+
+
+def axis(name: str, said: int, *values: Seen, **members: Any) -> Axis:
+    """An axis with these values, of which nothing is amiss unless `members` says so."""
+    told: dict[str, Any] = {"known": True, "wanted_distinct": None, "excess": (), "notes": (), "strays": Affected()}
+    distinct = sum(one.images > 0 for one in values)
+    return Axis(name=name, said=said, values=values, distinct=distinct, **told | members)
+
+
 COVERAGE = Coverage(
     profile="character",
     images=62,
@@ -81,37 +96,26 @@ COVERAGE = Coverage(
     reason="Of 60 of 62 images at least one axis is known.",
     size=Size(62, 41, 20, 50, "warning", "62 images, 41 different looks; 20 to 50 are wanted."),
     axes=(
-        Axis(
+        axis(
             "view",
-            True,
             58,
-            (
-                Seen("front", 40, 0.65, ("a.jpg",), (8, 20)),
-                Seen("from side", 9, 0.15, ("b.jpg",), (4, 10)),
-                Seen("from behind", 1, 0.02, ("c.jpg",), (3, 6), 2),
-                Seen("from above", 0, 0.0, (), (1, 3), 1),
-            ),
-            3,
-            4,
-            (Excess("front", 40, 0.65, 0.5),),
-            ("One view makes up 65 % of the images.",),
-            Affected(),
+            Seen("front", 40, 0.65, ("a.jpg",), (8, 20)),
+            Seen("from side", 9, 0.15, ("b.jpg",), (4, 10)),
+            Seen("from behind", 1, 0.02, ("c.jpg",), (3, 6), 2),
+            Seen("from above", 0, 0.0, (), (1, 3), 1),
+            wanted_distinct=4,
+            excess=(Excess("front", 40, 0.65, 0.5),),
+            notes=("One view makes up 65 % of the images.",),
         ),
-        Axis(
+        axis(
             "expression",
-            True,
             49,
-            (Seen("smile", 22, 0.35, ("a.jpg",)), Seen("serious", 14, 0.2, ()), Seen("angry", 0, 0.0, (), (1, 1), 1)),
-            2,
-            None,
-            (),
-            (),
-            Affected(),
+            Seen("smile", 22, 0.35, ("a.jpg",)),
+            Seen("serious", 14, 0.2, ()),
+            Seen("angry", 0, 0.0, (), (1, 1), 1),
         ),
-        Axis(
-            "lighting", True, 12, (Seen("night", 12, 0.19, ()),), 1, 3, (), ("Only one kind of light is known.",), TWO
-        ),
-        Axis("pose", False, 0, (), 0, 4, (), (), Affected()),
+        axis("lighting", 12, Seen("night", 12, 0.19, ()), notes=("Only one kind of light is known.",), strays=TWO),
+        axis("pose", 0, known=False),
     ),
     crosses=(
         Cross(
@@ -124,9 +128,7 @@ COVERAGE = Coverage(
         ),
     ),
     remove=(("watermark", TWO),),
-    looks=Looks(
-        "embedding", 62, 0.9, 41, (12, 4, 2, 1, 1), 12 / 62, Affected(12, ("a.jpg",)), 0.4, (Outlier("odd.jpg", 0.61),)
-    ),
+    looks=LOOKS,
     next_shots=(
         Shot("from behind: 1 picture (3 to 6 wanted)", "view", "from behind", 1, 2),
         Shot("from above: no picture (1 to 3 wanted)", "view", "from above", 0, 1),

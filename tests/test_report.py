@@ -12,9 +12,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from analysed import CAPTION_NUMBERS, COVERAGE, TAG_NUMBERS
+from analysed import CAPTION_NUMBERS, COVERAGE, LOOKS, SDXL, TAG_NUMBERS
 from imageyard.ray_jobs.analysis.affected import Affected
-from imageyard.ray_jobs.analysis.caption_numbers import Limit
 from imageyard.ray_jobs.analysis.findings import Consistency, Part
 from imageyard.ray_jobs.analysis.looks import Outlier
 from imageyard.ray_jobs.analysis.near_tags import NearTags
@@ -271,9 +270,9 @@ FIELDS: dict[str, Callable[[str], Report]] = {
     "image that contradicts": lambda word: tag_numbers(conflicts=(Conflict("hair", ("a",), Affected(1, (word,))),)),
     "tag on all": lambda word: tag_numbers(always=(replace(TAG_NUMBERS.always[0], tag=word),)),
     "rare tag": lambda word: tag_numbers(rare=(replace(TAG_NUMBERS.rare[0], tag=word),)),
-    "limit": lambda word: caption_numbers(limits=(Limit(word, 75, "CLIP", True, Affected()),)),
-    "encoder": lambda word: caption_numbers(limits=(Limit("sdxl", 75, word, True, Affected()),)),
-    "image that is cut": lambda word: caption_numbers(limits=(Limit("sdxl", 75, "CLIP", True, Affected(1, (word,))),)),
+    "limit": lambda word: caption_numbers(limits=(replace(SDXL, name=word),)),
+    "encoder": lambda word: caption_numbers(limits=(replace(SDXL, encoder=word),)),
+    "image that is cut": lambda word: caption_numbers(limits=(replace(SDXL, cut=Affected(1, (word,))),)),
     "finding": lambda word: caption_numbers(findings=(replace(FINDING, reason=word),)),
     "rule": lambda word: caption_numbers(findings=(replace(FINDING, rule=word),)),
     "detail of a finding": lambda word: caption_numbers(findings=(replace(FINDING, details=((word, 2),)),)),
@@ -293,7 +292,7 @@ FIELDS: dict[str, Callable[[str], Report]] = {
     "stray": lambda word: coverage(axes=(replace(AXIS, strays=Affected(1, (word,))),)),
     "value of a cross": lambda word: coverage(crosses=(replace(COVERAGE.crosses[0], rows=(word, "b", "c")),)),
     "axis of a cross": lambda word: coverage(crosses=(replace(COVERAGE.crosses[0], first=word),)),
-    "outlier": lambda word: coverage(looks=replace(COVERAGE.looks, outliers=(Outlier(word, 0.5),))),
+    "outlier": lambda word: coverage(looks=replace(LOOKS, outliers=(Outlier(word, 0.5),))),
     "shot": lambda word: coverage(next_shots=(Shot(word, None, None, 0, 1),)),
     "split name": lambda word: replace(EMPTY, split=((word, "1"),)),
     "split text": lambda word: replace(EMPTY, split=(("folds", word),)),

@@ -15,7 +15,7 @@ from imageyard.ray_jobs.state import TAGS
 
 CHUNKS = (75, 150, 225)
 """Tokens of one, two and three windows of CLIP, without begin and end: what trainers read of a caption."""
-_TOGETHER, _LISTED, _NAMES, _MOST_BARS, _FINDINGS = 20, 12, 3, 40, 40
+_TOGETHER, _LISTED, _DETAILS, _NAMES, _MOST_BARS, _FINDINGS = 20, 12, 6, 3, 40, 40
 _UNITS = {"clip": "CLIP tokens", "approx": "tokens, roughly"}
 
 
@@ -199,7 +199,7 @@ def _caption_findings(numbers: CaptionNumbers | None) -> Section:
 
 
 def _finding(one: Finding) -> str:
-    details = ", ".join(f"{text(words)} ({number(count)})" for words, count in one.details[:_LISTED])
+    details = ", ".join(f"{text(words)} ({number(count)})" for words, count in one.details[:_DETAILS])
     more = f'<p class="u soft">{details}</p>' if details else ""
     names = some(one.affected)
     where = f'<p class="u soft">{names}</p>' if names else ""

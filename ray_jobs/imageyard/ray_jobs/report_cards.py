@@ -7,12 +7,11 @@ from imageyard.ray_jobs.report_charts import bar, tone
 from imageyard.ray_jobs.report_data import Alike, Apart, Picture, Report
 from imageyard.ray_jobs.report_overlay import TAGS_IN_VIEW, boxes, tags
 from imageyard.ray_jobs.report_text import number, text
+from imageyard.ray_jobs.tagging.safety import CHECK
 
 _NAMES_IN_VIEW = 3
 TAGS_ON_SHEET, TAGS_BESIDE = 40, 10
 """Tags that are told of a picture on a contact sheet, and of one that is there for another reason."""
-UNSAFE = "not-safe"
-"""The check of pictures that are blurred until somebody asks to see them."""
 
 
 def _details(picture: Picture) -> str:
@@ -60,7 +59,8 @@ def card(picture: Picture, *, key: str, mark: str = "", most: int = TAGS_BESIDE)
         shown = f'<span class="look">{image}{boxes(picture)}</span>'
     else:
         shown = "<span>no preview</span>"
-    veil = ' class="card veiled"' if picture.rejection and picture.rejection.check == UNSAFE else ' class="card"'
+    # what a rating keeps out is blurred until somebody asks to see it
+    veil = ' class="card veiled"' if picture.rejection and picture.rejection.check == CHECK else ' class="card"'
     also = ", ".join(picture.also[:_NAMES_IN_VIEW]) + (" …" if len(picture.also) > _NAMES_IN_VIEW else "")
     place = f'<span class="mark" id="{mark}"></span>' if mark else ""
     caption = f'<p class="caption u">{text(picture.caption)}</p>' if picture.caption else ""
@@ -158,7 +158,7 @@ def switches(report: Report) -> str:
     for picture in (*report.kept, *report.rejected, *inside, *retold):
         tags |= bool(picture.tags)
         boxes |= bool(picture.boxes)
-        unsafe |= picture.rejection is not None and picture.rejection.check == UNSAFE
+        unsafe |= picture.rejection is not None and picture.rejection.check == CHECK
     switches = (
         ("see-tags", "tags over the pictures", tags, " checked"),
         ("see-boxes", "boxes", boxes, " checked"),

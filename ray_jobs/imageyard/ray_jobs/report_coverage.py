@@ -34,8 +34,8 @@ def coverage(found: Coverage | None) -> Section:
         + blank
         + (f'<div class="pieces">{crosses}</div>' if crosses else "")
     )
-    by = f" by {text(found.model)}" if found.model else ""
-    lead = f"For a {text(found.profile)}, read from {found.source or 'nothing'}{by}. {text(found.reason)}"
+    by = f" ({text(found.model)})" if found.model else ""
+    lead = f"For a {text(found.profile)}{by}: {text(found.reason.rstrip('.'))}."
     return panel(key, name, f'<div class="parts">{parts}</div>', lead=lead, size="full")
 
 

@@ -20,7 +20,8 @@ PLOTS = """
 .findings tr>:first-child{width:1%;padding-inline-end:.4rem}.findings th.soft{white-space:nowrap}
 .findings .num{width:1%}figure+.rows{margin-top:.9rem}
 .findings p+p{margin-top:.15rem}.findings .soft{font-size:.86rem}
-.axes{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(27rem,100%),1fr));gap:1.4rem 2.4rem}
+.axes{margin-top:.5rem;display:grid;gap:1.4rem 2.4rem;
+ grid-template-columns:repeat(auto-fill,minmax(min(27rem,100%),1fr))}
 .axes>*{min-width:0}.axes h3{margin-bottom:.1rem}.axes .soft{font-size:.84rem}
 .axes tbody th>.u{max-width:8.5rem;width:8.5rem}
 .over-much{color:var(--ink);font-weight:600}

@@ -54,7 +54,7 @@ ins{background:var(--come);text-decoration:none;font-weight:600;box-shadow:0 0 0
 del{background:var(--gone);text-decoration:line-through;box-shadow:0 0 0 .1em var(--gone)}
 .chips del,.chips ins{box-shadow:none}
 .retold{display:grid;grid-template-columns:minmax(0,1fr)}
-.retold>.pair{display:grid;grid-template-columns:9rem minmax(0,1fr);gap:1.2rem}
+.retold>.pair{display:grid;grid-template-columns:10.2rem minmax(0,1fr);gap:1.2rem}
 .wordings{display:flex;flex-direction:column;gap:.9rem;min-width:0;font-size:.92rem}
 .wording h4{margin:0 0 .15rem;font-size:.88rem;font-weight:640}
 .wording .label{font-size:.8rem;margin-bottom:.2rem}.wording .label b{font-weight:600}

@@ -37,9 +37,8 @@ def _lead(found: Rewordings) -> str:
     shown = f"{number(len(found.shown))} of {number(max(len(found.shown), found.changed + found.fresh))} shown"
     if found.older is None:
         return f"There is no version before this one: texts of {plural(found.fresh, 'picture')}, {shown}."
-    parts = [
-        f"{plural(found.changed, 'picture')} of that version {'says' if found.changed == 1 else 'say'} other words"
-    ]
+    has = "has" if found.changed == 1 else "have"
+    parts = [f"{plural(found.changed, 'picture')} {has} other texts than in version {number(found.older)}"]
     if found.fresh:
         parts.append(f"{plural(found.fresh, 'picture')} with texts came")
     return f"{'; '.join(parts)}; {shown}."

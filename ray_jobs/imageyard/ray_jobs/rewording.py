@@ -90,14 +90,16 @@ def tags_gone_and_come(rewording: Rewording) -> tuple[list[str], list[str]]:
     """The tags that went and those that came, whatever their order and spelling; none of either for prose."""
     if any(isinstance(side, str) and is_prose(side) for side in (rewording.before, rewording.after)):
         return [], []
-    before, after = (_parts(side, tags=True) for side in (rewording.before, rewording.after))
-    return _surplus(before, after), _surplus(after, before)
+    before, after = (Counter(_parts(side, tags=True)) for side in (rewording.before, rewording.after))
+    gone, come = before - after, after - before
+    return _surplus(gone, come), _surplus(come, gone)
 
 
-def _surplus(of: Sequence[str], over: Sequence[str]) -> list[str]:
-    left = Counter(map(same_as, over))
+def _surplus(of: Counter[str], over: Counter[str]) -> list[str]:
+    """The tags in `of` that `over` does not have in any spelling, as often as they are too many."""
+    left = Counter(map(same_as, over.elements()))
     found = []
-    for part in of:
+    for part in of.elements():
         form = same_as(part)
         if left[form] > 0:
             left[form] -= 1

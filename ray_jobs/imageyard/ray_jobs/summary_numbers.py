@@ -14,15 +14,14 @@ from imageyard.ray_jobs.analysis.caption_numbers import CaptionNumbers, caption_
 from imageyard.ray_jobs.analysis.coverage import Coverage, coverage
 from imageyard.ray_jobs.analysis.tag_numbers import TagNumbers, tag_numbers
 from imageyard.ray_jobs.caption_text import is_prose, pieces_of
-from imageyard.ray_jobs.state import CAPTION, TAGS
+from imageyard.ray_jobs.edits.wording import TRIGGERS
+from imageyard.ray_jobs.state import CAPTION, TAGS, TEXT
 from imageyard.ray_jobs.summary_pictures import Line
-from imageyard.ray_jobs.summary_texts import TEXT, spread, texts_of
+from imageyard.ray_jobs.summary_texts import spread, texts_of
 
-COUNTED = 20_000
+COUNTED = 5_000
 """Images whose texts are counted; of a larger set evenly spread ones are, and its shot list is left out."""
 TRIGGERS_SHOWN = 6
-_TRIGGERS = "triggers"
-"""Member of a pair's metadata: the trigger words in it."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ def numbers_of(dataset: Dataset, version: Version, kept: Sequence[Line], *, most
     triggers = triggers_of(version, samples())
     tags = tag_numbers(samples, triggers=triggers)
     captions = caption_numbers(samples, triggers=triggers)
-    shots = coverage(dataset, version) if len(lines) == len(kept) else None
+    shots = coverage(dataset, version, samples=samples) if len(lines) == len(kept) else None
     return Numbers(
         len(lines),
         tags_per_image(samples()),
@@ -73,12 +72,12 @@ def triggers_of(version: Version, samples: Iterable[Sample]) -> tuple[str, ...]:
 
 
 def _words(said: Any) -> list[str]:
-    words = said.get("words") if isinstance(said, dict) else None
+    words = said.get("words") if isinstance(said, dict) else said
     return [words] if isinstance(words, str) else [str(word) for word in words] if isinstance(words, list) else []
 
 
 def _held(sample: Sample, name: str) -> list[str]:
-    held = (sample.metadata(name) or {}).get(_TRIGGERS)
+    held = (sample.metadata(name) or {}).get(TRIGGERS)
     return [str(word) for word in held] if isinstance(held, list) else []
 
 

@@ -11,12 +11,14 @@ from imageyard.manifests.dataset import Dataset
 from imageyard.manifests.sample import Json, Sample
 from imageyard.manifests.version import Role, Version
 from imageyard.ray_jobs import facts
+from imageyard.ray_jobs.caption_text import same_as
 from imageyard.ray_jobs.duplicates import Dropped
 from imageyard.ray_jobs.origin import names_of
 from imageyard.ray_jobs.report_data import Box, Picture, Rejection
 from imageyard.ray_jobs.state import CAPTION, MANY_LABELS, RATING, REJECTION, TAGS, class_of
+from imageyard.ray_jobs.steps.detect import BOXES
+from imageyard.ray_jobs.tagging.existing import by_person, pieces_said
 
-BOXES = "groundtruth/object-detection"
 BOXES_SHOWN = 24
 """Boxes drawn over one picture."""
 
@@ -68,20 +70,21 @@ def tags_of(sample: Sample, name: str = TAGS) -> tuple[tuple[str, float], ...]:
 
 
 def _all_tags(sample: Sample) -> tuple[tuple[tuple[str, float], ...], frozenset[str]]:
-    """The tags of a sample, those of people's other multi-label pairs among them, and which of them people gave."""
+    """The tags of a sample, those of people's other multi-label pairs among them, and which of them people gave.
+
+    What a person's caption lists are tags of people, whatever a model says of them too.
+    """
     found = dict(tags_of(sample))
-    people = set(found) if _by_person(sample, TAGS) else set()
+    people = set(found) if by_person(sample, TAGS) else set()
     for name in sample.label_names:
         kind = str((sample.metadata(name) or {}).get("type", "")).lower()
-        if name != TAGS and kind == MANY_LABELS and _by_person(sample, name):
+        if name != TAGS and kind == MANY_LABELS and by_person(sample, name):
             given = dict(tags_of(sample, name))
             people |= given.keys()
             found = given | found
+    listed = {same_as(piece) for piece in pieces_said(sample)}
+    people |= {tag for tag in found if same_as(tag) in listed} if listed else set()
     return tuple(sorted(found.items(), key=lambda tag: (-tag[1], tag[0]))), frozenset(people)
-
-
-def _by_person(sample: Sample, name: str) -> bool:
-    return (sample.metadata(name) or {}).get("human-annotated") == "yes"
 
 
 def rating_of(sample: Sample) -> tuple[str, float] | None:
@@ -102,7 +105,8 @@ def boxes_of(sample: Sample, size: tuple[int | None, int | None]) -> list[Box]:
         if str(metadata.get("type", "")).lower() != BOXES or not isinstance(value, dict):
             continue
         frame = _frame(value.get("image_size"), size)
-        annotations, objects = value.get("annotations"), metadata.get("objects")
+        annotations = value.get("annotations")
+        objects = metadata.get("objects") if metadata.get("scored") != "no" else None
         if frame is None or not isinstance(annotations, list):
             continue
         classes = metadata.get("class-map")

@@ -9,17 +9,17 @@ from typing import Any, Generic, TypeVar
 
 from imageyard.manifests.dataset import Dataset
 from imageyard.manifests.diff import diff
+from imageyard.manifests.errors import NotFoundError, VersionError
 from imageyard.manifests.sample import Json, Sample
 from imageyard.manifests.version import Role, Version
 from imageyard.ray_jobs.caption_text import same_as
+from imageyard.ray_jobs.edits.wording import EDITED, FURTHER
 from imageyard.ray_jobs.report_data import Picture, Reworded, Rewordings
 from imageyard.ray_jobs.rewording import Rewording, Text, tags_gone_and_come
-from imageyard.ray_jobs.state import CAPTION, TAGS
+from imageyard.ray_jobs.state import CAPTION, TAGS, TEXT
 
 T = TypeVar("T")
 
-TEXT = "text"
-"""The member that holds the composed training text, where there is one."""
 TEXTS_SHOWN, TAGS_SHOWN = 24, 24
 """Pictures whose texts are shown, and tags that are named as having come or gone."""
 
@@ -101,8 +101,16 @@ class TextChanges:
 def text_changes(dataset: Dataset, version: Version, kept: Iterable[tuple[Role, Sample]]) -> TextChanges:
     """How captions, tags and training texts of images that are not rejected differ from those of the parent.
 
-    `kept` are those images; without a parent all their texts are new. Memory grows with the vocabulary alone.
+    `kept` are those images; without a parent all their texts are new, and if it has been removed since, nothing is
+    told. Memory grows with the vocabulary alone.
     """
+    try:
+        return _counted(dataset, version, kept)
+    except (NotFoundError, VersionError):
+        return TextChanges(version.parent)
+
+
+def _counted(dataset: Dataset, version: Version, kept: Iterable[tuple[Role, Sample]]) -> TextChanges:
     found = TextChanges(version.parent)
     changed, fresh = Sampled[Told](TEXTS_SHOWN), Sampled[Told](TEXTS_SHOWN)
     for role, was, sample in _reworded(dataset, version, kept):
@@ -154,14 +162,14 @@ def texts_of(sample: Sample) -> dict[str, Text]:
 
 
 def _further(name: str) -> bool:
-    return name.startswith(f"{CAPTION}-") and not name.endswith("-metadata")
+    return name.startswith(FURTHER) and not name.endswith("-metadata")
 
 
 def sayer(metadata: Mapping[str, Json] | None) -> str:
     """Who made a pair: a person, the model, or else the step, and which steps edited it after; "" for no pair."""
     if metadata is None:
         return ""
-    edits: Any = metadata.get("edited-by")
+    edits: Any = metadata.get(EDITED)
     edited = ", ".join(dict.fromkeys(str(step) for step in edits)) if isinstance(edits, list) else ""
     by = "a person" if metadata.get("human-annotated") == "yes" else metadata.get("model") or metadata.get("step")
     return f"{by or 'unknown'}, edited by {edited}" if edited else str(by or "unknown")
