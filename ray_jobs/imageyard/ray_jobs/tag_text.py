@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
-from fnmatch import fnmatchcase
+from collections.abc import Callable, Sequence
+from fnmatch import translate
+from functools import lru_cache
+
+from imageyard.ray_jobs.splitting.patterns import NAME, expression
+
+EXPRESSION = "re:"
+"""What a pattern that is a regular expression begins with."""
+GROUPS = 9
 
 KAOMOJI = frozenset(
     [
@@ -33,6 +40,7 @@ KAOMOJI = frozenset(
 """Tags whose underscore is part of the face: the 19 that the WD14 reference, imgutils and TagGUI keep."""
 
 _ESCAPE = re.compile(r"\\([\\()])")
+_COMMAS = re.compile(r"[\s_]*(?:,[\s_]*)+")
 _SPACES = re.compile(r"\s+")
 
 
@@ -56,24 +64,47 @@ def unescaped(tag: str) -> str:
     return _ESCAPE.sub(r"\1", tag)
 
 
+def with_spaces_for_commas(tag: str, space: str = " ") -> str:
+    """A tag that captions can hold: what separates tags there is `space` in it."""
+    return _COMMAS.sub(space, tag).strip(" " + space) if "," in tag else tag
+
+
+@lru_cache(maxsize=65536)
 def normal(tag: str) -> str:
     """The form in which two spellings of one tag are equal: un-escaped, spaced, NFC, single spaces, lower case."""
-    text = spaced(_ESCAPE.sub(r"\1", tag.strip()))
+    text = spaced(unescaped(tag.strip()))
     return _SPACES.sub(" ", unicodedata.normalize("NFC", text)).strip().lower()
 
 
+def wild(pattern: str) -> Callable[[str], bool] | None:
+    """What tells whether the normal form of a tag is meant by `pattern`; None for a name, which means itself.
+
+    `*` and `?` are wildcards, and after `re:` stands an expression for whole tags, in lower case. Raises ValueError
+    for an expression that cannot be used: what is wrong, and what to write.
+    """
+    if pattern.startswith(EXPRESSION):
+        text = pattern.removeprefix(EXPRESSION).strip()
+        expression(text, groups=GROUPS)
+        found = re.compile(text, re.IGNORECASE).fullmatch
+        return lambda form: len(form) <= NAME and found(form) is not None
+    form = normal(pattern)
+    if "*" not in form and ("?" not in form or not form.strip("?!")):
+        return None  # `?`, `!?` and `??` are tags
+    shell = re.compile(translate(form.replace("[", "[[]"))).match
+    return lambda form: shell(form) is not None
+
+
 class Blacklist:
-    """Tags by whole name, or by `*` and `?` wildcards; never by a part of a name."""
+    """Tags by whole name, by `*` and `?` wildcards, or by `re:` and an expression; never by a part of a name.
+
+    Raises ValueError for an expression that cannot be used.
+    """
 
     def __init__(self, patterns: Sequence[str]) -> None:
-        forms = [normal(pattern) for pattern in patterns]
-        self._names = {form for form in forms if not _wild(form)}
-        self._patterns = [form.replace("[", "[[]") for form in forms if _wild(form)]
+        found = [(normal(pattern), wild(pattern)) for pattern in patterns]
+        self._names = {form for form, matches in found if matches is None}
+        self._patterns = [matches for _, matches in found if matches is not None]
 
     def __contains__(self, tag: str) -> bool:
         form = normal(tag)
-        return form in self._names or any(fnmatchcase(form, pattern) for pattern in self._patterns)
-
-
-def _wild(form: str) -> bool:
-    return any(sign in form for sign in "*?") and form.strip("*?!") != ""
+        return form in self._names or any(matches(form) for matches in self._patterns)

@@ -1,0 +1,35 @@
+"""What people have said of an image already, as far as it concerns its tags."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from imageyard.manifests.sample import Sample
+from imageyard.ray_jobs.caption_text import is_prose, pieces_of
+from imageyard.ray_jobs.state import CAPTION, RATING, TAGS
+
+Existing = Literal["overwrite", "skip", "append", "merge"]
+
+
+def by_person(sample: Sample, attribute: str) -> bool:
+    """Whether a person wrote an attribute of `sample`."""
+    return (sample.metadata(attribute) or {}).get("human-annotated") == "yes"
+
+
+def described(sample: Sample) -> bool:
+    """Whether a person wrote its caption or its tags."""
+    return by_person(sample, CAPTION) or by_person(sample, TAGS)
+
+
+def pieces_said(sample: Sample) -> list[str]:
+    """The pieces of a person's caption, if it is a list of tags; sentences have none."""
+    caption = sample.value(CAPTION)
+    if not isinstance(caption, str) or not by_person(sample, CAPTION):
+        return []
+    pieces = pieces_of(caption)
+    return [] if is_prose(pieces) else pieces
+
+
+def rating_said(sample: Sample) -> str | None:
+    """The rating that a person gave."""
+    return str((sample.metadata(RATING) or {}).get("class-name")) if by_person(sample, RATING) else None
