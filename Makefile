@@ -24,6 +24,7 @@ format: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python tests/bench/engine.py
+	$(BIN)/python tests/bench/throughput.py
 	$(BIN)/python tests/bench/lines.py
 	$(BIN)/python tests/bench/search.py
 	$(BIN)/python tests/bench/keeping.py

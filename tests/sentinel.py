@@ -16,7 +16,10 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from imageyard.ray_jobs.models.contract import Table
+
 Output = Literal["sigmoid", "twice", "logits", "no-number-for-black"]
+Levels = Literal["0…255", "0…1", "-1…1"]
 
 ROWS: tuple[tuple[str, int, float, tuple[float, float, float], float], ...] = (
     # name, category, bias, weights of the means of B, G and R (0 to 1), weight of the sum of their variances
@@ -38,6 +41,19 @@ ROWS: tuple[tuple[str, int, float, tuple[float, float, float], float], ...] = (
     ("somebody", 1, -6.0, (0, 0, 0), 0),
 )
 
+NAMED = {0: "General", 1: "Artist", 4: "Character", 9: "Rating"}
+CL_STYLE: dict[str, Any] = {
+    "channels_first": True,
+    "levels": "-1…1",
+    "output": "logits",
+    "labels": "tag_mapping",
+    "layout": "NCHW",
+    "mean": [0.5] * 3,
+    "std": [0.5] * 3,
+    "logits": True,
+}
+"""Of a sentinel that is like cl_tagger, and says so in its tagger.json."""
+
 
 def build_sentinel(
     folder: Path,
@@ -47,26 +63,40 @@ def build_sentinel(
     output: Output = "sigmoid",
     channels_first: bool = False,
     weights_beside: bool = False,
+    levels: Levels = "0…255",
+    rgb: bool = False,
+    labels: Table = "selected_tags",
+    graph_name: str = "model.onnx",
+    fits: float | None = None,
+    **said: Any,
 ) -> Path:
-    """Write model.onnx and selected_tags.csv into `folder`, which is made, and return it.
+    """Write a graph and a table of labels into `folder`, which is made, and return it.
 
-    `batch` is fixed in the graph if it is given. `weights_beside` puts the weights into a file of their own.
+    `batch` is fixed in the graph if it is given. `weights_beside` puts the weights into a file of their own. `levels`
+    and `rgb` are what the graph takes. `fits`: a run whose images are together darker than so many black ones asks
+    for more memory than any machine has; white ones, with which a run is filled up, ask for none. `said` is for a
+    tagger.json, which is written if there is any.
     """
     folder.mkdir(parents=True, exist_ok=True)
     shape = ["batch_size" if batch is None else batch, side, side, 3]
     if channels_first:
         shape = [shape[0], 3, side, side]
     axes = [2, 3] if channels_first else [1, 2]
-    weights = np.array([[*means, *[spread] * 3] for _, _, _, means, spread in ROWS], np.float32).T
+    weights = np.array(
+        [[*(means[::-1] if rgb else means), *[spread] * 3] for _, _, _, means, spread in ROWS], np.float32
+    ).T
+    black, white = {"0…255": (0, 255), "0…1": (0, 1), "-1…1": (-1, 1)}[levels]
     nodes = [
-        helper.make_node("Div", ["input", "white"], ["x"]),
+        *([helper.make_node("Sub", ["input", "black"], ["above_black"])] if black else []),
+        helper.make_node("Div", ["above_black" if black else "input", "white"], ["x"]),
         helper.make_node("ReduceMean", ["x"], ["means"], axes=axes, keepdims=0),
         helper.make_node("Mul", ["x", "x"], ["squares"]),
         helper.make_node("ReduceMean", ["squares"], ["mean_squares"], axes=axes, keepdims=0),
         helper.make_node("Mul", ["means", "means"], ["squared_means"]),
         helper.make_node("Sub", ["mean_squares", "squared_means"], ["variances"]),
         helper.make_node("Concat", ["means", "variances"], ["features"], axis=1),
-        helper.make_node("Gemm", ["features", "weights", "biases"], ["logits"]),
+        helper.make_node("Gemm", ["features", "weights", "biases"], ["sated" if fits is not None else "logits"]),
+        *(_hunger() if fits is not None else []),
         *_ending(output),
     ]
     graph = helper.make_graph(
@@ -75,7 +105,9 @@ def build_sentinel(
         [helper.make_tensor_value_info("input", TensorProto.FLOAT, shape)],
         [helper.make_tensor_value_info("output", TensorProto.FLOAT, [shape[0], len(ROWS)])],
         [
-            numpy_helper.from_array(np.array(255, np.float32), "white"),
+            numpy_helper.from_array(np.array(white - black, np.float32), "white"),
+            *([numpy_helper.from_array(np.array(black, np.float32), "black")] if black else []),
+            *([numpy_helper.from_array(np.array([fits], np.float32), "fits")] if fits is not None else []),
             numpy_helper.from_array(np.array(0, np.float32), "nothing"),
             numpy_helper.from_array(weights, "weights"),
             numpy_helper.from_array(np.array([row[2] for row in ROWS], np.float32), "biases"),
@@ -84,11 +116,20 @@ def build_sentinel(
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     onnx.save_model(
         model,
-        folder / "model.onnx",
+        folder / graph_name,
         save_as_external_data=weights_beside,
-        location="model.onnx.data" if weights_beside else None,
+        location=f"{graph_name}.data" if weights_beside else None,
         size_threshold=0,
     )
+    if said:
+        (folder / "tagger.json").write_text(json.dumps(said | {"labels": labels}), encoding="utf-8")
+    if labels == "names":
+        (folder / "tags.txt").write_text("\n".join(row[0] for row in ROWS) + "\n", encoding="utf-8")
+        return folder
+    if labels == "tag_mapping":
+        mapping = {str(number): {"tag": row[0], "category": NAMED[row[1]]} for number, row in enumerate(ROWS)}
+        (folder / "tag_mapping.json").write_text(json.dumps(mapping), encoding="utf-8")
+        return folder
     with (folder / "selected_tags.csv").open("w", encoding="utf-8", newline="") as stream:
         lines = csv.writer(stream)
         lines.writerow(["tag_id", "name", "category", "count"])
@@ -109,6 +150,24 @@ def _ending(output: Output) -> list[onnx.NodeProto]:
         helper.make_node("Log", ["mean"], ["log"]),
         helper.make_node("Mul", ["log", "nothing"], ["spoiler"]),
         helper.make_node("Add", ["once", "spoiler"], ["output"]),
+    ]
+
+
+def _hunger() -> list[onnx.NodeProto]:
+    """Nodes from `sated` to `logits`, the same, which ask for 2^48 numbers if the images are darker than `fits`."""
+    return [
+        helper.make_node("ReduceMean", ["x"], ["light"], axes=[1, 2, 3], keepdims=0),
+        helper.make_node("Constant", [], ["all_light"], value=numpy_helper.from_array(np.array(1, np.float32))),
+        helper.make_node("Sub", ["all_light", "light"], ["darkness"]),
+        helper.make_node("ReduceSum", ["darkness"], ["total"], keepdims=1),
+        helper.make_node("Greater", ["total", "fits"], ["too_much"]),
+        helper.make_node("Constant", [], ["huge"], value_ints=[2**48]),
+        helper.make_node("Constant", [], ["one"], value_ints=[1]),
+        helper.make_node("Where", ["too_much", "huge", "one"], ["asked"]),
+        helper.make_node("Constant", [], ["zero"], value=numpy_helper.from_array(np.zeros(1, np.float32))),
+        helper.make_node("Expand", ["zero", "asked"], ["taken"]),
+        helper.make_node("ReduceSum", ["taken"], ["zero_again"], keepdims=1),
+        helper.make_node("Add", ["sated", "zero_again"], ["logits"]),
     ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -19,6 +20,11 @@ from imageyard.manifests.store import Entry, Store
 from imageyard.ray_jobs.models.bucket import MOST_BYTES, MOST_FILES, PART, RECORD, mirrored, to_copy
 
 FILES = {"model.onnx": b"graph", "selected_tags.csv": b"name,category\n", "onnx/model.onnx": b"another"}
+
+MIRROR = (
+    "import sys; from pathlib import Path; from imageyard.ray_jobs.models.bucket import mirrored\n"
+    "print(mirrored(sys.argv[1], Path(sys.argv[2])))"
+)
 
 
 @pytest.fixture
@@ -97,9 +103,7 @@ def test_a_copy_that_was_interrupted_shows_nowhere_and_is_done_anew(tmp_path: Pa
     lying.joinpath("weights.bin").write_bytes(b"")
     os.truncate(lying / "weights.bin", 4 * 2**30)  # enough to be at work when it is killed; a hole on the disk
     folder = tmp_path / "models"
-    code = "import sys; from pathlib import Path; from imageyard.ray_jobs.models.bucket import mirrored\n"
-    code += "mirrored(sys.argv[1], Path(sys.argv[2]))"
-    with subprocess.Popen([sys.executable, "-c", code, lying.as_uri(), str(folder)]) as process:
+    with subprocess.Popen([sys.executable, "-c", MIRROR, lying.as_uri(), str(folder)]) as process:
         while not list(folder.glob(".*/*/weights.bin")):
             assert process.poll() is None
             time.sleep(0.01)
@@ -109,26 +113,52 @@ def test_a_copy_that_was_interrupted_shows_nowhere_and_is_done_anew(tmp_path: Pa
     os.truncate(lying / "weights.bin", 3)
     assert mirrored(lying.as_uri(), folder).joinpath("weights.bin").read_bytes() == bytes(3)
     assert left.exists()
+    shutil.rmtree(left)
 
 
-def test_what_an_interrupted_copy_left_is_taken_away_after_a_day(tmp_path: Path, lying: Path) -> None:
+def test_an_object_that_changes_while_it_is_copied_makes_no_copy(tmp_path: Path, lying: Path) -> None:
+    weights, folder = lying / "weights.bin", tmp_path / "models"
+    weights.touch()
+    os.truncate(weights, 256 * 2**20)
+    with ThreadPoolExecutor(1) as pool:
+        copying = pool.submit(mirrored, lying.as_uri(), folder)
+        while not list(folder.glob(".*/*/weights.bin")):
+            assert not copying.done()
+            time.sleep(0.001)
+        os.utime(weights, (0, 0))
+        with pytest.raises(ModelError, match=r"weights\.bin: changed while it was copied"):
+            copying.result()
+    assert list(folder.iterdir()) == []
+
+
+def test_what_interrupted_copies_left_is_taken_away_after_a_day_and_nothing_else(tmp_path: Path, lying: Path) -> None:
     folder = tmp_path / "models"
-    place = mirrored(lying.as_uri(), folder)
-    old, young = (folder / f".{place.name}.{suffix}" for suffix in ("old", "young"))
-    place.rename(old)
-    laid(young)
-    for path in (old, *old.rglob("*")):
+    digest = "0123456789abcdef"
+    old = [laid(folder / f".my tagger-{digest}.{suffix}") for suffix in ("abc_0123", "zzzzzzzz")]
+    kept = [
+        laid(folder / name)
+        for name in (f".my tagger-v2-{digest}.abc_0123", ".my tagger-mine.backup00", f"my tagger-{digest}")
+    ]
+    for path in folder.rglob("*"):
         os.utime(path, (0, 0))
-    mirrored(lying.as_uri(), folder)
-    assert sorted(path.name for path in folder.iterdir()) == sorted([young.name, place.name])
+    kept.append(laid(folder / f".my tagger-{digest}.stillwrk"))
+    place = mirrored(lying.as_uri(), folder)
+    assert sorted(folder.iterdir()) == sorted([*kept, place])
+    assert not any(path.exists() for path in old)
 
 
-def test_several_that_copy_at_once_get_one_folder(tmp_path: Path, lying: Path) -> None:
+def test_processes_and_threads_that_copy_at_once_get_one_folder(tmp_path: Path, lying: Path) -> None:
+    folder = tmp_path / "models"
+    command = [sys.executable, "-c", MIRROR, lying.as_uri(), str(folder)]
+    others = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
     with ThreadPoolExecutor(8) as pool:
-        places = set(pool.map(lambda _: mirrored(lying.as_uri(), tmp_path / "models"), range(8)))
-    assert len(places) == 1
-    assert list((tmp_path / "models").iterdir()) == list(places)
-    assert contents(places.pop()) == FILES
+        places = {str(place) for place in pool.map(lambda _: mirrored(lying.as_uri(), folder), range(8))}
+    for other in others:
+        with other:
+            places.add(other.communicate()[0].strip())
+            assert other.returncode == 0
+    assert [str(path) for path in folder.iterdir()] == [*places]
+    assert contents(Path(places.pop())) == FILES
 
 
 @pytest.mark.parametrize("key", ["..\\evil.onnx", "c:evil.onnx", "a/..\\..\\evil.onnx"])

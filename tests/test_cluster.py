@@ -41,7 +41,7 @@ def cluster(s3: LocalS3) -> Iterator[None]:
             include_dashboard=False,
             log_to_driver=False,
             logging_level=50,
-            runtime_env={"env_vars": {"PYTHONPATH": str(Path(__file__).parent)}},
+            runtime_env={"env_vars": {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}},
         )
         yield
         ray.shutdown()

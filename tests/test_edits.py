@@ -218,16 +218,18 @@ def test_edits_of_people_s_captions_are_a_function_of_what_people_wrote(dataset:
         "cat/a.jpg": "sks, 1girl, long hair, chair",
         "cat/b.jpg": "sks, 1girl, solo, Solo",
         "dog/c.jpg": f"sks, {SENTENCE}",
-        "dog/d.jpg": None,
+        "dog/d.jpg": "sks",
     }
     assert first.version is not None
-    assert first.version.certificates["trigger"]["sks"] == {"at": "begin", "images": 4, "images_without_any_text": 1}
+    assert first.version.certificates["trigger"]["sks"] == {"at": "begin", "images": 4, "images_without_any_text": 0}
     again = go(dataset, ingest(dataset, {"trigger": "sks"}), models)
     assert again.state == "nothing"
     other = go(dataset, ingest(dataset, {"trigger": "ohwx"}), models)
     assert captions_of(dataset, other.version)["cat/a.jpg"] == "ohwx, 1girl, long hair, chair"
     back = go(dataset, ingest(dataset, {"trigger": "sks"}), models)
     assert captions_of(dataset, back.version) == captions_of(dataset, first.version)
+    without = go(dataset, ingest(dataset), models)
+    assert captions_of(dataset, without.version)["dog/d.jpg"] is None
 
 
 def test_new_images_change_no_byte_of_edited_lines(dataset: Dataset, models: Path) -> None:

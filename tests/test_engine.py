@@ -1,5 +1,6 @@
 """Faults that are nobody's image: they are tried again, and never become facts."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,9 @@ pytestmark = pytest.mark.cluster
 def test_a_fault_of_every_image_fails_the_job_and_leaves_no_fact(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))  # where workers find the faulty extractor
+    monkeypatch.setenv(
+        "PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep
+    )  # where workers find the faulty extractor
     dataset = Dataset.open(f"file://{tmp_path}")
     drop(dataset, {f"p{seed}.jpg": pictures.photo(seed, (80, 80)) for seed in range(8)})
     plain = recipe(dataset, "ingest")

@@ -18,7 +18,7 @@ SERVICE = "service/imageyard/service"
 MANIFESTS = "manifests/imageyard/manifests"
 # A package, and the only places that may import it, by prefix of their path.
 CONFINED = {
-    "ray": (f"{RAY_JOBS}/fanout.py", f"{RAY_JOBS}/fanout_search.py"),
+    "ray": (f"{RAY_JOBS}/fanout.py", f"{RAY_JOBS}/fanout_actors.py", f"{RAY_JOBS}/fanout_search.py"),
     "torch": (f"{RAY_JOBS}/models/", f"{MANIFESTS}/example.py", f"{MANIFESTS}/loader.py", f"{SERVICE}/demo.py"),
     "onnxruntime": (f"{RAY_JOBS}/models/",),
     "onnx": (f"{RAY_JOBS}/models/",),

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import pictures
+import tiny
 from imageyard.manifests import Dataset, Store
 from imageyard.manifests.store import Entry, Writer
 from imageyard.ray_jobs.recipe import Recipe
@@ -105,6 +106,38 @@ def test_stopped_at_any_change_of_the_store_and_run_again_it_commits_the_same_by
         assert store_keys(store, f"jobs/{outcome.version.job}/report.html") or store.get(
             f"jobs/{outcome.version.job}/report.html"
         )
+
+
+@pytest.fixture(scope="module")
+def blip(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(tiny.build_blip(tmp_path_factory.mktemp("blip") / "tiny-blip"))
+
+
+def test_captions_and_edits_stopped_at_any_change_end_as_if_undisturbed(
+    models: Path, blip: str, tmp_path: Path
+) -> None:
+    def all_of_it(dataset: Dataset) -> Recipe:
+        caption = {"caption": {"model": blip, "max_new_tokens": 5, "beams": 1, "existing": "merge"}}
+        edits = [{"trigger": "sks"}, {"sort": {"by": "alphabetical"}}, {"compose": "{caption}, {tags}"}]
+        tag = {"tag": {"model": str(models / "sentinel")}}
+        return recipe(dataset, "ingest", "dedup", tag, caption, *edits)
+
+    dataset = fresh(f"memory://{tmp_path.name}")
+    store = dataset.store
+    assert isinstance(store, FailingStore)
+    outcome = go(dataset, all_of_it(dataset), models, shard=2)
+    expected, changes = manifests(dataset, outcome.version), store.changes
+    for at in range(5, changes + 1, 5):
+        dataset = fresh(f"memory://{tmp_path.name}-{at}")
+        store = dataset.store
+        assert isinstance(store, FailingStore)
+        store.left = at
+        with pytest.raises(PowerCut):
+            go(dataset, all_of_it(dataset), models, shard=2)
+        store.left = 10**9
+        outcome = go(dataset, all_of_it(dataset), models, shard=2)
+        assert manifests(dataset, outcome.version) == expected, f"stopped at change {at}"
+        assert dataset.numbers() == [1]
 
 
 def test_two_jobs_at_once_both_end_committed_and_nothing_is_lost(models: Path, tmp_path: Path) -> None:

@@ -7,12 +7,23 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
+from typing import Any
 
 import pytest
 from PIL import Image
 
+from analysed import CAPTION_NUMBERS, COVERAGE, TAG_NUMBERS
+from imageyard.ray_jobs.analysis.affected import Affected
+from imageyard.ray_jobs.analysis.caption_numbers import Limit
+from imageyard.ray_jobs.analysis.findings import Consistency, Part
+from imageyard.ray_jobs.analysis.looks import Outlier
+from imageyard.ray_jobs.analysis.near_tags import NearTags
+from imageyard.ray_jobs.analysis.next_shots import Shot
+from imageyard.ray_jobs.analysis.tag_numbers import Conflict
+from imageyard.ray_jobs.analysis.tag_pairs import TagMatrix, TagPair
 from imageyard.ray_jobs.report import Alike, Apart, Picture, Rejection, Report, Totals, render
 from imageyard.ray_jobs.report_charts import distances, scatter, shapes, short_sides
+from imageyard.ray_jobs.report_data import Box, Reworded, Rewording, Rewordings
 from imageyard.ray_jobs.report_style import DARK, LIGHT
 from imageyard.ray_jobs.report_text import number, share, value
 
@@ -103,6 +114,30 @@ CROP = replace(
     ),
 )
 KNOWN = replace(COPY, name="known.jpg", rejection=Rejection("contamination", "3 of 256 bits from x.png", "dedup"))
+BOXED = replace(
+    KEPT,
+    name="boxed.png",
+    people=frozenset({"cat"}),
+    rating=("sensitive", 0.62),
+    boxes=(Box("cat", 0.1, 0.2, 0.5, 0.6, 0.93), Box("bowl", 0.8, 0.0, 0.2, 0.1)),
+    boxes_more=3,
+)
+CAPTIONS = Rewording(
+    "caption", "A cat on a red mat.", "A cat lies on a mat.", "a person", "florence, edited by replace"
+)
+TAG_LISTS = Rewording("tags", ("cat", "tabby", "mat"), ("mat", "cat", "whiskers"), "wd-vit", "wd-vit")
+REWORDINGS = Rewordings(
+    older=2,
+    changed=212,
+    fresh=4,
+    members=(("caption", 0, 190, 0), ("tags", 3, 22, 1)),
+    came=(("whiskers", 200),),
+    went=(("tabby", 34),),
+    shown=(
+        Reworded(BOXED, (CAPTIONS, TAG_LISTS)),
+        Reworded(KEPT, (Rewording("text", None, "cat, whiskers", "", "compose"),)),
+    ),
+)
 EVAL = "s3://bucket/datasets/eval@12"
 RICH = Report(
     dataset="cats",
@@ -131,6 +166,12 @@ RICH = Report(
     foreign=(Alike((), (KNOWN,), apart=Apart("copy", 3, 31), other=EVAL),),
     promises=("copy: every pair up to 31 bits was compared (exact); 12 of 12 sampled pairs found",),
     split=(("images", (("train", "1,204"), ("test", "61"))), ("folds", "4, 4, 3")),
+    rewordings=REWORDINGS,
+    counted=1025,
+    per_image=((0, 2), (3, 40), (19, 20)),
+    tag_numbers=TAG_NUMBERS,
+    caption_numbers=CAPTION_NUMBERS,
+    coverage=COVERAGE,
 )
 EMPTY = Report(
     "cats", None, None, "j", "2026-03-05T14:03:09Z", "", (), (), (), (), (), (), (), (), (), (), (), (), Totals()
@@ -147,10 +188,28 @@ def rejected(rejection: Rejection) -> Report:
     return replace(EMPTY, rejected=(picture,), rejected_by_check=((rejection.check, 1),), duplicates=groups)
 
 
+def reworded(rewording: Rewording) -> Report:
+    return replace(EMPTY, rewordings=replace(REWORDINGS, shown=(Reworded(KEPT, (rewording,)),)))
+
+
+def tag_numbers(**members: Any) -> Report:
+    return replace(EMPTY, tag_numbers=replace(TAG_NUMBERS, **members))
+
+
+def caption_numbers(**members: Any) -> Report:
+    return replace(EMPTY, caption_numbers=replace(CAPTION_NUMBERS, **members))
+
+
+def coverage(**members: Any) -> Report:
+    return replace(EMPTY, coverage=replace(COVERAGE, **members))
+
+
 def likeness(alike: Alike) -> Report:
     return replace(EMPTY, likenesses=(alike,))
 
 
+AXIS = COVERAGE.axes[0]
+FINDING = CAPTION_NUMBERS.findings[1]
 WHY = Rejection("check", "reason", "step", "b" * 64, Apart("copy", 3, 31))
 PAIR = Alike((KEPT, MIRRORED), apart=Apart("semantic", 0.07, 0.1))
 FIELDS: dict[str, Callable[[str], Report]] = {
@@ -190,6 +249,52 @@ FIELDS: dict[str, Callable[[str], Report]] = {
     "class of a conflict": lambda word: replace(EMPTY, conflicts=(Alike((KEPT,), classes=(word, "normal")),)),
     "other dataset": lambda word: replace(EMPTY, foreign=(Alike((KEPT,), other=word),)),
     "promise": lambda word: replace(EMPTY, promises=(word,)),
+    "person's tag": lambda word: kept(replace(KEPT, tags=((word, 1.0),), people=frozenset({word}))),
+    "rating": lambda word: kept(replace(KEPT, rating=(word, 0.5))),
+    "box": lambda word: kept(replace(KEPT, boxes=(Box(word, 0.1, 0.1, 0.5, 0.5),))),
+    "member": lambda word: reworded(replace(TAG_LISTS, member=word)),
+    "tag before": lambda word: reworded(replace(TAG_LISTS, before=("cat", word))),
+    "tag after": lambda word: reworded(replace(TAG_LISTS, after=("cat", word))),
+    "tag on both sides": lambda word: reworded(replace(TAG_LISTS, before=("cat", word), after=("dog", word))),
+    "prose before": lambda word: reworded(replace(CAPTIONS, before=word)),
+    "prose after": lambda word: reworded(replace(CAPTIONS, after=word)),
+    "new caption": lambda word: reworded(Rewording("caption", None, f"There is a {word} on a mat.")),
+    "who before": lambda word: reworded(replace(CAPTIONS, before_by=word)),
+    "who after": lambda word: reworded(replace(CAPTIONS, after_by=word)),
+    "counted member": lambda word: replace(EMPTY, rewordings=replace(REWORDINGS, members=((word, 1, 2, 3),))),
+    "tag that came": lambda word: replace(EMPTY, rewordings=replace(REWORDINGS, came=((word, 3),))),
+    "tag that went": lambda word: replace(EMPTY, rewordings=replace(REWORDINGS, went=((word, 3),))),
+    "tag of the matrix": lambda word: tag_numbers(matrix=TagMatrix((word, "cat"), ((3, 1), (1, 2)))),
+    "tag of a pair": lambda word: tag_numbers(pairs_by_lift=(TagPair("cat", word, 3, 2.0),)),
+    "spelling": lambda word: tag_numbers(near=(NearTags("plural", ((word, 3), ("cat", 1))),)),
+    "contradiction": lambda word: tag_numbers(conflicts=(Conflict("hair", ("cat", word), Affected()),)),
+    "image that contradicts": lambda word: tag_numbers(conflicts=(Conflict("hair", ("a",), Affected(1, (word,))),)),
+    "tag on all": lambda word: tag_numbers(always=(replace(TAG_NUMBERS.always[0], tag=word),)),
+    "rare tag": lambda word: tag_numbers(rare=(replace(TAG_NUMBERS.rare[0], tag=word),)),
+    "limit": lambda word: caption_numbers(limits=(Limit(word, 75, "CLIP", True, Affected()),)),
+    "encoder": lambda word: caption_numbers(limits=(Limit("sdxl", 75, word, True, Affected()),)),
+    "image that is cut": lambda word: caption_numbers(limits=(Limit("sdxl", 75, "CLIP", True, Affected(1, (word,))),)),
+    "finding": lambda word: caption_numbers(findings=(replace(FINDING, reason=word),)),
+    "rule": lambda word: caption_numbers(findings=(replace(FINDING, rule=word),)),
+    "detail of a finding": lambda word: caption_numbers(findings=(replace(FINDING, details=((word, 2),)),)),
+    "image of a finding": lambda word: caption_numbers(findings=(replace(FINDING, affected=Affected(1, (word,))),)),
+    "rule of consistency": lambda word: caption_numbers(consistency=Consistency(0.5, (Part(word, 2, 0.5),))),
+    "trigger": lambda word: caption_numbers(triggers=(replace(CAPTION_NUMBERS.triggers[1], trigger=word),)),
+    "profile": lambda word: coverage(profile=word),
+    "model of scores": lambda word: coverage(model=word),
+    "why of coverage": lambda word: coverage(reason=word),
+    "how many": lambda word: coverage(size=replace(COVERAGE.size, reason=word)),
+    "to take out": lambda word: coverage(remove=((word, Affected(1, ("a.jpg",))),)),
+    "axis": lambda word: coverage(axes=(replace(AXIS, name=word),)),
+    "unknown axis": lambda word: coverage(axes=(AXIS, replace(AXIS, name=word, known=False))),
+    "value of an axis": lambda word: coverage(axes=(replace(AXIS, values=(replace(AXIS.values[1], value=word),)),)),
+    "excess": lambda word: coverage(axes=(replace(AXIS, excess=(replace(AXIS.excess[0], value=word),)),)),
+    "note of an axis": lambda word: coverage(axes=(replace(AXIS, notes=(word,)),)),
+    "stray": lambda word: coverage(axes=(replace(AXIS, strays=Affected(1, (word,))),)),
+    "value of a cross": lambda word: coverage(crosses=(replace(COVERAGE.crosses[0], rows=(word, "b", "c")),)),
+    "axis of a cross": lambda word: coverage(crosses=(replace(COVERAGE.crosses[0], first=word),)),
+    "outlier": lambda word: coverage(looks=replace(COVERAGE.looks, outliers=(Outlier(word, 0.5),))),
+    "shot": lambda word: coverage(next_shots=(Shot(word, None, None, 0, 1),)),
     "split name": lambda word: replace(EMPTY, split=((word, "1"),)),
     "split text": lambda word: replace(EMPTY, split=(("folds", word),)),
     "split inner name": lambda word: replace(EMPTY, split=(("images", ((word, "1"),)),)),
@@ -248,7 +353,8 @@ def test_equal_reports_give_equal_bytes() -> None:
 def test_every_section_of_a_rich_report_is_there_and_reachable() -> None:
     page = Page(render(RICH))
     figures = ["funnel", "checks", "roles", "distances", "tags", "sizes", "split"]
-    wanted = [*figures, "kept", "duplicates", "rejected", "waiting", "work", "recipe"]
+    figures += ["per-image", "lengths", "together", "triggers", "caption-findings", "tag-findings", "coverage"]
+    wanted = [*figures, "texts", "kept", "duplicates", "rejected", "waiting", "work", "recipe"]
     assert [key for key in page.ids if key in wanted] == wanted
     links = {attributes["href"][1:] for _, attributes in page.elements if attributes.get("href", "").startswith("#")}
     assert set(wanted) <= links <= set(page.ids)
@@ -286,7 +392,7 @@ def test_a_report_of_nothing_shows_its_head_and_no_section() -> None:
         "the other is kept because it holds more real pixels",
         "variant agreement 0.95 (0.9 or more)",
         "semantic cosine 0.93 (0.9 or more)",
-        "Kept both chelsea.png",
+        "Kept both tabby 0.93",
         "Dropped, 1,202",
         "and 1,200 more",
         "anomaly or normal?",
@@ -309,7 +415,7 @@ def test_numbers_are_shown_as_given(shown: str) -> None:
 def test_every_picture_has_a_text_and_opens_without_a_script() -> None:
     page = Page(render(RICH))
     pictures = [attributes for tag, attributes in page.elements if tag == "img"]
-    assert [picture["alt"] for picture in pictures] == [
+    assert [picture["alt"] for picture in pictures] == ["boxed.png", "chelsea.png"] + [
         f"{name}: a tabby cat"
         for name in (
             *("chelsea.png", "chelsea.png", "mirrored.png", "known.jpg", "chelsea.png", "copy.jpg", "crop.jpg"),
@@ -334,6 +440,11 @@ def test_charts_that_are_drawn_say_what_they_show() -> None:
     assert [attributes["aria-label"] for attributes in drawn] == [
         "Hamming distances of 5 pairs, from 0 to 31 bits of 256; those within 31 count as duplicates",
         "Width against height of 4 pictures: widths 451 to 4,032, heights 300 to 3,024 pixels",
+        "Tags per image of 62 images: 0 to 19",
+        "CLIP tokens of 61 training texts: 12 to 231, half of them up to 48",
+        "How often the 20 most frequent tags stand together",
+        "view against framing",
+        "2 boxes: cat, bowl, and 3 more",
     ]
 
 
@@ -449,6 +560,8 @@ def contrast(one: str, other: str) -> float:
 
 @pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])
 def test_text_and_shapes_stand_out_as_wcag_asks(theme: dict[str, str]) -> None:
+    for ground in ("gone", "come"):
+        assert contrast(theme["ink"], theme[ground]) >= 4.5, ground
     for words in ("ink", "soft", "link"):
         for ground in ("page", "panel", "well"):
             assert contrast(theme[words], theme[ground]) >= 4.5, (words, ground)

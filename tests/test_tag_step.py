@@ -9,10 +9,11 @@ from PIL import Image
 
 import pictures
 from imageyard.manifests import Dataset, Sample
-from imageyard.manifests.errors import ModelError
+from imageyard.manifests.errors import ModelError, RecipeError
 from imageyard.manifests.version import Version
 from imageyard.ray_jobs.run import Outcome
 from jobs import by_name, drop, go, manifests, reason, recipe
+from said import committed
 from sentinel import build_sentinel
 
 RED = pictures.flat("red", (80, 80))
@@ -28,9 +29,9 @@ def dataset(tmp_path: Path) -> Dataset:
     return Dataset.open(f"memory://{tmp_path.name}")
 
 
-def tag(dataset: Dataset, models: Path, *, model: str = "sentinel", more: Any = (), **parameters: Any) -> Outcome:
-    said = {"model": str(models / model), "threshold": 0.2, **parameters}
-    return go(dataset, recipe(dataset, "ingest", {"tag": said}, *more), models)
+def tag(dataset: Dataset, models: Path, *, model: str = "sentinel", **parameters: Any) -> Outcome:
+    step = {"model": str(models / model), "threshold": 0.2, **parameters}
+    return go(dataset, recipe(dataset, "ingest", {"tag": step}), models)
 
 
 def tags_of(dataset: Dataset, version: Version | None) -> dict[str, list[str]]:
@@ -144,6 +145,17 @@ def test_images_that_do_not_stand_count_for_nothing(dataset: Dataset, models: Pa
     said = {"model": str(models / "sentinel"), "threshold": 0.2, "min_count": 2}
     outcome = go(dataset, recipe(dataset, *steps, {"tag": said}), models)
     assert "red" not in tags_of(dataset, outcome.version)["red.png"]
+
+
+def test_a_pattern_that_could_take_for_ever_is_refused_when_the_recipe_is_read(dataset: Dataset, models: Path) -> None:
+    with pytest.raises(RecipeError, match=r"the test, step 2 \(tag\): `blacklist` .* can take for ever"):
+        tag(dataset, models, blacklist=[r"re:(\w+)*"])
+    with pytest.raises(RecipeError, match=r"`thresholds.*there is no category 'people'"):
+        tag(dataset, models, thresholds={"people": 0.5})
+    with pytest.raises(RecipeError, match=r"`mcut.0` is 'faces': there is no category 'faces'"):
+        tag(dataset, models, mcut="faces")
+    with pytest.raises(RecipeError, match=r"`sfw.above` is 3: Input should be less than or equal to 2"):
+        tag(dataset, models, sfw={"above": 3})
 
 
 # People's words
@@ -275,14 +287,48 @@ def test_several_taggers_of_one_recipe_combine(dataset: Dataset, models: Path, b
     assert [index for index in sample.value("tags") if index >= 2**30] == [sample.value("tags")[3]]
 
 
-def test_a_person_who_rated_an_image_is_believed(dataset: Dataset, models: Path, bold: Path) -> None:
-    from imageyard.ray_jobs.tagging.existing import rating_said
-    from imageyard.ray_jobs.tagging.safety import said_unsafe
+# What people say
 
-    said = {"class-name": "explicit", "human-annotated": "yes"}
-    sample = Sample.of("memory://x/a.png").with_label("rating", 3, said)
-    assert rating_said(sample) == "explicit"
-    assert said_unsafe("tag", "sensitive") is None
-    refused = said_unsafe("tag", "explicit")
-    assert refused is not None
-    assert refused.reason == "rated explicit by a person, which sfw keeps out"
+
+def said(dataset: Dataset, version: Version | None, name: str, attribute: str, value: Any, **members: Any) -> None:
+    """Commit a version in which a person has said something of an image."""
+    found = by_name(dataset, version)
+    role, sample = found[name]
+    pair = {"human-annotated": "yes", **members}
+    found[name] = (role, sample.with_label(attribute, value, pair))
+    committed(dataset, {"unsplit": [sample for _, sample in sorted(found.values(), key=lambda one: one[1].key)]})
+
+
+def test_a_person_who_rated_an_image_is_believed(dataset: Dataset, models: Path, bold: Path) -> None:
+    drop(dataset, PICTURES)
+    first = tag(dataset, bold, model="bold")
+    said(dataset, first.version, "red.png", "rating", 0, **{"class-name": "general"})
+    believed = tag(dataset, bold, model="bold", sfw=True, rating="first")
+    assert tags_of(dataset, believed.version)["red.png"][0] == "general"
+    said(dataset, believed.version, "white.png", "rating", 3, **{"class-name": "explicit"})
+    refused = tag(dataset, bold, model="bold", sfw=True)
+    role, sample = by_name(dataset, refused.version)["white.png"]
+    assert (role, reason(sample)) == ("rejected", "not-safe: rated explicit by a person, which sfw keeps out")
+
+
+@pytest.mark.parametrize("existing", ["overwrite", "skip", "append", "merge"])
+def test_tags_that_a_person_gave_are_never_touched(dataset: Dataset, models: Path, existing: str) -> None:
+    drop(dataset, PICTURES)
+    first = tag(dataset, models)
+    mine = {"class-map": {"0": "my own"}, "type": "groundtruth/image-classification-multilabel"}
+    said(dataset, first.version, "red.png", "tags", [0], **mine)
+    outcome = tag(dataset, models, existing=existing, order="frequency", min_count=1)
+    found = tags_of(dataset, outcome.version)
+    assert found["red.png"] == ["my own"]
+    assert "bright" in found["white.png"]
+
+
+def test_a_model_says_its_own_thresholds_in_its_card(dataset: Dataset, tmp_path: Path) -> None:
+    build_sentinel(tmp_path / "strict", thresholds={"general": 0.2, "character": 0.99})
+    drop(dataset, PICTURES)
+    own = tag(dataset, tmp_path, model="strict", threshold=None)
+    assert tags_of(dataset, own.version)["red.png"] == ["red", "flat", "^_^"]
+    asked = tag(dataset, tmp_path, model="strict", threshold=None, thresholds={"character": 0.9})
+    assert tags_of(dataset, asked.version)["red.png"] == ["red", "flat", "saber (fate)", "^_^"]
+    preset = tag(dataset, tmp_path, model="strict", threshold=None, preset="character")
+    assert tags_of(dataset, preset.version)["red.png"] == ["red", "flat"]

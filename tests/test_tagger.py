@@ -380,9 +380,21 @@ def test_a_model_in_hugging_faces_cache_needs_no_network(tmp_path: Path) -> None
     build_sentinel(repository / "snapshots" / commit)
     (repository / "refs").mkdir()
     (repository / "refs" / "main").write_text(commit)
-    for asked in ("vit-v3", f"wd-vit-tagger-v3@{commit}"):
+    for asked in ("vit-v3@main", f"wd-vit-tagger-v3@{commit}"):
         said = locate_offline(asked, tmp_path, tmp_path).strip()
         assert said == str(repository / "snapshots" / commit / "model.onnx")
+
+
+def test_a_download_that_is_not_what_the_table_knows_is_refused(tmp_path: Path) -> None:
+    entry = table.find("vit-v3")
+    assert entry
+    assert entry.revision
+    place = tmp_path / "hub" / "models--SmilingWolf--wd-vit-tagger-v3" / "snapshots" / entry.revision
+    build_sentinel(place)
+    said = locate_offline("vit-v3", tmp_path, tmp_path)
+    assert said.count("\n") == 1
+    assert f"{place / 'model.onnx'} has sha256" in said
+    assert f"SmilingWolf/wd-vit-tagger-v3 has {entry.sha256[0]}" in said
 
 
 # The extractor

@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from imageyard.ray_jobs.steps.tag import Tag
-from imageyard.ray_jobs.tag_categories import CHARACTER, COPYRIGHT, GENERAL, RATING
+from imageyard.ray_jobs.tag_categories import CHARACTER, COPYRIGHT, GENERAL, QUALITY, RATING
 from imageyard.ray_jobs.tagging.choosing import unique
 from imageyard.ray_jobs.tagging.cutting import mcut
 from imageyard.ray_jobs.tagging.decision import Vocabulary
@@ -43,17 +43,17 @@ def picks_of(*models: Scored, said: Sequence[str] = (), floor: float = 0.0, **pa
             for scored in models
         ]
     )
-    scores = [[(index, score) for index, _, _, score in scored] for scored in models]
+    scores = [
+        [(index, score) for index, _, _, score in sorted(scored, key=lambda one: (-one[3], one[1]))]
+        for scored in models
+    ]
     draft = decision.drafted(scores, said)
-    counts = {pick.name.form: 1 for pick in draft.picks}
-    ratings = decision.choosers[0].ratings(scores[0])
-    rating = max(ratings, key=lambda rated: rated[1], default=None)
-    names = decision.choosers[0].called(rating[0]) if rating else ()
-    return decision.finished(draft, Pick(names[0], rating[1]) if rating and names else None, counts, 1)
+    counts = {name.form: 1 for name, _ in draft.picks}
+    return decision.finished(draft, counts, 1)
 
 
 def tags(*models: Scored, **parameters: Any) -> str:
-    return ", ".join(pick.name.text for pick in picks_of(*models, **parameters))
+    return ", ".join(name.text for name, _ in picks_of(*models, **parameters))
 
 
 def general(**scores: float) -> Scored:
@@ -172,8 +172,8 @@ def test_the_cut_of_one_image_is_not_used_for_the_next() -> None:
     step = Tag.model_validate({"model": "golden", "mcut": ["general"]})
     labels = {0: Label(0, "a", GENERAL), 1: Label(1, "b", GENERAL), 2: Label(2, "c", CHARACTER)}
     decision = step.decision([Vocabulary(labels, MODEL)])
-    images = ([(0, 0.9), (1, 0.8), (2, 0.5)], [(0, 0.6), (1, 0.2), (2, 0.9)], [(0, 0.5)], [(0, 0.3)])
-    found = [[pick.name.text for pick in decision.drafted([scores]).picks] for scores in images]
+    images = ([(0, 0.9), (1, 0.8), (2, 0.5)], [(2, 0.9), (0, 0.6), (1, 0.2)], [(0, 0.5)], [(0, 0.3)])
+    found = [[name.text for name, _ in decision.drafted([scores]).picks] for scores in images]
     assert found == [["a"], ["c", "a"], ["a"], []]  # of a single score the threshold decides
 
 
@@ -182,7 +182,7 @@ def test_the_cut_of_characters_is_at_least_015_and_no_cut_is_below_the_floor() -
     assert tags(characters, mcut=True) == ""
     assert tags([(0, "a", CHARACTER, 0.16), (1, "b", CHARACTER, 0.01)], mcut=True) == "a"
     low = general(a=0.06, b=0.055)
-    assert [pick.name.text for pick in picks_of(low, mcut=True, floor=0.05)] == ["a"]
+    assert [name.text for name, _ in picks_of(low, mcut=True, floor=0.05)] == ["a"]
 
 
 def test_scores_that_were_not_recorded_count_as_the_floor_for_a_cut() -> None:
@@ -253,6 +253,10 @@ def test_a_comma_in_a_name_becomes_a_space_and_is_told() -> None:
     assert members["renamed"] == {"0": 'don\'t_say_"lazy",_please'}
 
 
+def test_a_name_of_which_nothing_is_left_is_no_tag() -> None:
+    assert tags(listed("_", ",", "smile")) == "smile"
+
+
 @pytest.mark.parametrize(
     ("blacklist", "left"),
     [
@@ -296,6 +300,18 @@ def test_what_expanding_and_replacing_bring_may_be_on_the_blacklist_too() -> Non
 )
 def test_each_tag_is_replaced_once_and_the_first_of_equal_ones_stays(replace: dict[str, str], written: str) -> None:
     assert tags(listed("a", "b", "c"), replace=replace) == written
+
+
+def test_names_of_the_recipe_are_written_as_they_stand_there_but_for_escaping() -> None:
+    parameters: dict[str, Any] = {
+        "replace": {"1girl": "my_char (v2)", "solo": r"one \(1\)"},
+        "first": ["A_b (c)"],
+        "add_if_missing": True,
+        "max_tags": 2,
+    }
+    assert tags(GOLDEN, **parameters) == "A_b (c), my_char (v2), one (1)"
+    assert tags(GOLDEN, **parameters, escape=True) == r"A_b \(c\), my_char \(v2\), one \(1\)"
+    assert tags(GOLDEN, **parameters, underscores="keep") == "A_b (c), my_char (v2), one (1)"
 
 
 def test_a_replacement_changes_only_the_tags_it_names() -> None:
@@ -463,10 +479,11 @@ def _form(text: str) -> str:
 
 
 def test_merged_tags_of_a_person_have_score_one() -> None:
-    found = {pick.name.form: pick for pick in picks_of(GOLDEN, said=["smile", "mychar"], existing="merge")}
-    assert (found["smile"].score, found["smile"].name.index) == (1.0, 7)
-    assert (found["mychar"].score, found["mychar"].name.index) == (1.0, None)
-    assert [*found][:2] == ["smile", "mychar"] or [*found][:2] == ["mychar", "smile"]
+    found = {
+        name.form: (score, name.index) for name, score in picks_of(GOLDEN, said=["smile", "mychar"], existing="merge")
+    }
+    assert (found["smile"], found["mychar"]) == ((1.0, 7), (1.0, None))
+    assert set([*found][:2]) == {"smile", "mychar"}
 
 
 def test_nothing_drops_what_a_person_said() -> None:
@@ -497,6 +514,16 @@ def test_first_tags_keep_the_order_of_the_recipe_and_stand_before_the_rating() -
     assert tags(GOLDEN, first=["smile"], max_tags=2) == "1girl, solo"
 
 
+def test_of_ratings_and_qualities_the_best_stands_where_it_is_asked_for() -> None:
+    scored = [*GOLDEN, (20, "best_quality", QUALITY, 0.3), (21, "worst_quality", QUALITY, 0.9)]
+    assert tags(scored) == PLAIN
+    assert tags(scored, quality="first", rating="first") == f"general, worst quality, {PLAIN}"
+    assert tags(scored, quality="last", rating="first") == f"general, {PLAIN}, worst quality"
+    assert tags(scored, rating="last", replace={"general": "safe"}) == f"{PLAIN}, safe"
+    assert tags(scored, rating="last", blacklist=["general"], max_tags=1) == "1girl"
+    assert tags(scored, thresholds={"general": 2}, threshold=None, character_threshold=2, rating="first") == "general"
+
+
 def test_people_come_in_the_order_solo_then_counts() -> None:
     scored = listed("smile", "2boys", "6+girls", "1other", "solo", "boys")
     assert tags(scored, people_first=True) == "solo, 2boys, 6+girls, smile, 1other, boys"
@@ -504,7 +531,7 @@ def test_people_come_in_the_order_solo_then_counts() -> None:
 
 def test_one_tag_stands_once() -> None:
     picks = picks_of(listed("a", "b"), replace={"b": "A"})
-    assert [pick.name.text for pick in unique([*picks, *picks])] == ["a"]
+    assert [name.text for name, _ in unique([*picks, *picks])] == ["a"]
 
 
 # Refusals
@@ -526,8 +553,11 @@ def test_one_tag_stands_once() -> None:
         ({"min_count": 1.5}, "a share below 1"),
         ({"min_count": -1}, "greater than or equal to 0"),
         ({"replace": {"long hair": "a", "long_hair": "b"}}, "two spellings"),
-        ({"replace": {"": "a"}}, "empty old tag"),
+        ({"replace": {"": "a"}}, "empty name"),
+        ({"replace": {"*_hair": "hair"}}, "name each tag"),
+        ({"tag_thresholds": {"Smile": 0.5, "smile": 0.6}}, "two spellings"),
         ({"first": ["a, b"]}, "not one tag"),
+        ({"also": "golden"}, "names a tagger twice"),
         ({"first": ["Long_Hair"], "add_if_missing": True, "blacklist": ["* hair"]}, "in first and on the blacklist"),
         ({"sfw": {"above": 3}}, "less than or equal to 2"),
         ({"sfw": {"over": 1}}, "Extra inputs"),
@@ -538,3 +568,22 @@ def test_one_tag_stands_once() -> None:
 def test_parameters_that_cannot_be_meant_are_refused(parameters: dict[str, Any], said: str) -> None:
     with pytest.raises(ValidationError, match=said):
         Tag.model_validate({"model": "golden", **parameters})
+
+
+def test_a_step_that_is_written_down_is_read_as_the_same_step() -> None:
+    step = Tag.model_validate(
+        {
+            "model": "golden",
+            "also": "other",
+            "mcut": True,
+            "sfw": True,
+            "thresholds": {"artist": 0.5},
+            "tag_thresholds": {"re:.*hair": 1},
+            "replace": {"a": "b"},
+            "implications": {"a": ["b"], "c": "d"},
+            "min_count": 0.1,
+        }
+    )
+    assert Tag.model_validate(step.model_dump(mode="json")) == step
+    assert step.mcut == ("general", "artist", "copyright", "character", "meta", "year", "model")
+    assert Tag.model_validate({"model": "golden", "mcut": False, "sfw": False}) == Tag(model="golden")

@@ -6,6 +6,7 @@ words are garbage, but they depend on the picture: weights are drawn wide enough
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,21 @@ QWEN_TEMPLATE = (
     "{% if part['type'] == 'image' %}<|vision_start|><|image_pad|><|vision_end|>{% else %}{{ part['text'] }}{% endif %}"
     "{% endfor %}{% endif %}<|im_end|>{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant {% endif %}"
 )
+_VISION: dict[str, Any] = {
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "image_size": 32,
+}
+_QFORMER: dict[str, Any] = {
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "encoder_hidden_size": 32,
+    "vocab_size": 16,
+}
 
 
 def _words(
@@ -109,14 +125,7 @@ def build_blip(folder: Path, *, seed: int = 0) -> Path:
             "eos_token_id": ids["[SEP]"],
             "sep_token_id": ids["[SEP]"],
         },
-        vision_config={
-            "hidden_size": 32,
-            "intermediate_size": 64,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 2,
-            "image_size": 32,
-            "patch_size": 16,
-        },
+        vision_config={**_VISION, "patch_size": 16},
         projection_dim=16,
     )
     torch.manual_seed(seed)
@@ -134,22 +143,8 @@ def build_blip2(folder: Path, *, seed: int = 0) -> Path:
     tokenizer.add_special_tokens({"additional_special_tokens": ["<image>"]})
     image = tokenizer.convert_tokens_to_ids("<image>")
     config = Blip2Config(
-        vision_config={
-            "hidden_size": 32,
-            "intermediate_size": 64,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 2,
-            "image_size": 32,
-            "patch_size": 16,
-        },
-        qformer_config={
-            "hidden_size": 32,
-            "intermediate_size": 64,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 2,
-            "encoder_hidden_size": 32,
-            "vocab_size": 16,
-        },
+        vision_config={**_VISION, "patch_size": 16},
+        qformer_config=_QFORMER,
         text_config={
             "model_type": "opt",
             "vocab_size": len(tokenizer),
@@ -178,14 +173,7 @@ def build_git(folder: Path, *, seed: int = 0) -> Path:
 
     tokenizer = _bert()
     config = GitConfig(
-        vision_config={
-            "hidden_size": 32,
-            "intermediate_size": 64,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 2,
-            "image_size": 32,
-            "patch_size": 16,
-        },
+        vision_config={**_VISION, "patch_size": 16},
         vocab_size=len(tokenizer),
         hidden_size=32,
         intermediate_size=64,
@@ -281,10 +269,8 @@ FLORENCE_PARSING: dict[str, Any] = {
 }
 
 
-def build_qwen(folder: Path, *, seed: int = 0, generation: int = 2) -> Path:
-    """Qwen2.5-VL: a ViT that takes any size, and a Qwen2."""
-    from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, Qwen2VLImageProcessorPil
-
+def _qwen_words() -> PreTrainedTokenizerFast:
+    """As Qwen-VL has it, with its template."""
     special = [
         "<|endoftext|>",
         "<|im_start|>",
@@ -303,6 +289,20 @@ def build_qwen(folder: Path, *, seed: int = 0, generation: int = 2) -> Path:
         additional_special_tokens=special[1:-1],
     )
     tokenizer.chat_template = QWEN_TEMPLATE
+    return tokenizer
+
+
+def _qwen_ids(tokenizer: PreTrainedTokenizerFast) -> dict[str, int]:
+    names = {"image_token": "image_pad", "video_token": "video_pad", "vision_start_token": "vision_start"}
+    names["vision_end_token"] = "vision_end"
+    return {f"{name}_id": tokenizer.convert_tokens_to_ids(f"<|{token}|>") for name, token in names.items()}
+
+
+def build_qwen(folder: Path, *, seed: int = 0) -> Path:
+    """Qwen2.5-VL: a ViT that takes any size, and a Qwen2."""
+    from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, Qwen2VLImageProcessorPil
+
+    tokenizer = _qwen_words()
     config = Qwen2_5_VLConfig(
         text_config={
             "vocab_size": len(tokenizer),
@@ -327,10 +327,7 @@ def build_qwen(folder: Path, *, seed: int = 0, generation: int = 2) -> Path:
             "fullatt_block_indexes": [1],
             "window_size": 56,
         },
-        image_token_id=tokenizer.convert_tokens_to_ids("<|image_pad|>"),
-        video_token_id=tokenizer.convert_tokens_to_ids("<|video_pad|>"),
-        vision_start_token_id=tokenizer.convert_tokens_to_ids("<|vision_start|>"),
-        vision_end_token_id=tokenizer.convert_tokens_to_ids("<|vision_end|>"),
+        **_qwen_ids(tokenizer),
     )
     model = _wide(Qwen2_5_VLForConditionalGeneration(config), seed=seed)
     # As Qwen publishes it: sampling settings that must not be obeyed, and two tokens that end a text.
@@ -341,6 +338,77 @@ def build_qwen(folder: Path, *, seed: int = 0, generation: int = 2) -> Path:
     tokenizer.save_pretrained(folder)
     size = {"shortest_edge": 28 * 28, "longest_edge": 28 * 28 * 16}
     Qwen2VLImageProcessorPil(size=size).save_pretrained(folder)
+    return folder
+
+
+def build_qwen3(folder: Path, *, seed: int = 0) -> Path:
+    """Qwen3-VL: patches of 16, and vision features that go into several layers of its Qwen3."""
+    from transformers import Qwen2VLImageProcessorPil, Qwen3VLConfig, Qwen3VLForConditionalGeneration
+
+    tokenizer = _qwen_words()
+    config = Qwen3VLConfig(
+        text_config={
+            "vocab_size": len(tokenizer),
+            "hidden_size": 32,
+            "intermediate_size": 64,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "num_key_value_heads": 1,
+            "head_dim": 16,
+            "max_position_embeddings": 1024,
+            "rope_parameters": {"rope_type": "default", "mrope_section": [4, 2, 2], "rope_theta": 10000.0},
+            "bos_token_id": 0,
+            "eos_token_id": 2,
+            "pad_token_id": 0,
+        },
+        vision_config={
+            "depth": 2,
+            "hidden_size": 32,
+            "intermediate_size": 64,
+            "num_heads": 2,
+            "patch_size": 16,
+            "out_hidden_size": 32,
+            "num_position_embeddings": 64,
+            "deepstack_visual_indexes": [0],
+        },
+        **_qwen_ids(tokenizer),
+    )
+    _wide(Qwen3VLForConditionalGeneration(config), seed=seed).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    size = {"shortest_edge": 32 * 32, "longest_edge": 32 * 32 * 16}
+    pixels = Qwen2VLImageProcessorPil(size=size, patch_size=16, image_mean=[0.5] * 3, image_std=[0.5] * 3)
+    pixels.save_pretrained(folder)
+    return folder
+
+
+def build_blip2_t5(folder: Path, *, seed: int = 0) -> Path:
+    """BLIP-2 with a T5, which reads the question apart from the answer."""
+    from transformers import Blip2Config, Blip2ForConditionalGeneration, Blip2Processor, BlipImageProcessorPil
+
+    tokenizer = _words(["<pad>", "</s>", "<unk>"], last="</s>", eos_token="</s>", pad_token="<pad>", unk_token="<unk>")
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<image>"]})
+    config = Blip2Config(
+        vision_config={**_VISION, "patch_size": 16},
+        qformer_config=_QFORMER,
+        text_config={
+            "model_type": "t5",
+            "vocab_size": len(tokenizer),
+            "d_model": 32,
+            "d_kv": 16,
+            "d_ff": 64,
+            "num_layers": 2,
+            "num_decoder_layers": 2,
+            "num_heads": 2,
+            "pad_token_id": 0,
+            "eos_token_id": 1,
+            "decoder_start_token_id": 0,
+        },
+        num_query_tokens=4,
+        image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
+    )
+    _wide(Blip2ForConditionalGeneration(config), seed=seed).save_pretrained(folder)
+    processor = Blip2Processor(BlipImageProcessorPil(size={"height": 32, "width": 32}), tokenizer, num_query_tokens=4)
+    processor.save_pretrained(folder)
     return folder
 
 
@@ -398,4 +466,70 @@ def build_llava(folder: Path, *, seed: int = 0) -> Path:
         chat_template=LLAVA_TEMPLATE,
     )
     processor.save_pretrained(folder)
+    return folder
+
+
+def build_clip(folder: Path, *, seed: int = 0) -> Path:
+    """CLIP, both towers."""
+    from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel
+
+    text = {**_VISION, "vocab_size": 50, "max_position_embeddings": 16, "projection_dim": 24}
+    text.pop("image_size")
+    vision = {**_VISION, "patch_size": 16, "projection_dim": 24}
+    model = CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=24))
+    _wide(model, seed=seed).save_pretrained(folder)
+    CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}).save_pretrained(folder)
+    return folder
+
+
+def build_siglip(folder: Path, *, seed: int = 0) -> Path:
+    """SigLIP, both towers."""
+    from transformers import SiglipConfig, SiglipImageProcessorPil, SiglipModel
+
+    text = {**_VISION, "vocab_size": 50, "max_position_embeddings": 16}
+    text.pop("image_size")
+    model = SiglipModel(SiglipConfig(text_config=text, vision_config={**_VISION, "patch_size": 16}))
+    _wide(model, seed=seed).save_pretrained(folder)
+    SiglipImageProcessorPil(size={"height": 32, "width": 32}).save_pretrained(folder)
+    return folder
+
+
+def build_dinov2(folder: Path, *, seed: int = 0) -> Path:
+    """DINOv2, whose processor enlarges the shorter side and takes the middle."""
+    from transformers import BitImageProcessorPil, Dinov2Config, Dinov2Model
+
+    model = Dinov2Model(Dinov2Config(**{**_VISION, "image_size": 28}, patch_size=14))
+    _wide(model, seed=seed).save_pretrained(folder)
+    BitImageProcessorPil(size={"shortest_edge": 32}, crop_size={"height": 28, "width": 28}).save_pretrained(folder)
+    return folder
+
+
+def build_dinov3(folder: Path, *, seed: int = 0) -> Path:
+    """DINOv3, whose own processor needs torchvision."""
+    from transformers import DINOv3ViTConfig, DINOv3ViTModel
+
+    config = DINOv3ViTConfig(**_VISION, patch_size=16, num_register_tokens=2)
+    _wide(DINOv3ViTModel(config), seed=seed).save_pretrained(folder)
+    said = {
+        "image_processor_type": "DINOv3ViTImageProcessorFast",
+        "size": {"height": 32, "width": 32},
+        "resample": 2,
+        "do_resize": True,
+        "do_rescale": True,
+        "do_normalize": True,
+        "rescale_factor": 1 / 255,
+        "image_mean": [0.485, 0.456, 0.406],
+        "image_std": [0.229, 0.224, 0.225],
+    }
+    (folder / "preprocessor_config.json").write_text(json.dumps(said), encoding="utf-8")
+    return folder
+
+
+def build_vit(folder: Path, *, seed: int = 0) -> Path:
+    """A ViT classifier, as most ViTs are published."""
+    from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessorPil
+
+    model = ViTForImageClassification(ViTConfig(**_VISION, patch_size=16, num_labels=3))
+    _wide(model, seed=seed).save_pretrained(folder)
+    ViTImageProcessorPil(size={"height": 32, "width": 32}).save_pretrained(folder)
     return folder

@@ -157,7 +157,7 @@ def main() -> None:
     paths = [str(folder / "images" / name) for name in names]
     ratios: list[tuple[float, float]] = []
     with RayEngine(actors=arguments.workers) as engine:
-        engine.run(store, shards[:2], EXTRACTORS, lambda tally: None)
+        engine.run(store, shards[:2], lambda tally: None)
         for number in range(arguments.rounds):
             with cpu_of_this_tree() as base_cpu:
                 begun = time.perf_counter()
@@ -168,7 +168,7 @@ def main() -> None:
             shutil.rmtree(folder / "facts", ignore_errors=True)
             with cpu_of_this_tree() as our_cpu:
                 begun = time.perf_counter()
-                engine.run(store, shards, EXTRACTORS, lambda tally: None)
+                engine.run(store, shards, lambda tally: None)
                 ours = time.perf_counter() - begun
             ratios.append((ours / base, our_cpu[0] / base_cpu[0]))
             said = {"pool_wall": base, "engine_wall": ours, "pool_cpu": base_cpu[0], "engine_cpu": our_cpu[0]}

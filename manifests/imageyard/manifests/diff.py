@@ -24,6 +24,8 @@ class Change:
     """Members whose value changed, with both values; None where there was none. Provenance alone is no change."""
     sample: Sample
     """As it is in the newer version, or was in the older one if it went."""
+    was: Sample | None = None
+    """As it was in the older version, None if it came."""
 
     @property
     def kind(self) -> str:
@@ -42,7 +44,7 @@ def diff(dataset: Dataset, older: Version, newer: Version) -> Iterator[Change]:
     while a is not None or b is not None:
         if b is None or (a is not None and a[0] < b[0]):
             assert a is not None  # noqa: S101  # for the type checker
-            yield Change(a[0], a[1], None, {}, a[2])
+            yield Change(a[0], a[1], None, {}, a[2], a[2])
             a = next(left, None)
         elif a is None or b[0] < a[0]:
             yield Change(b[0], None, b[1], {}, b[2])
@@ -50,7 +52,7 @@ def diff(dataset: Dataset, older: Version, newer: Version) -> Iterator[Change]:
         else:
             members = differing(a[2], b[2])
             if members or a[1] != b[1]:
-                yield Change(b[0], a[1], b[1], members, b[2])
+                yield Change(b[0], a[1], b[1], members, b[2], a[2])
             a, b = next(left, None), next(right, None)
 
 

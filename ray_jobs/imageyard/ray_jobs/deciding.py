@@ -9,11 +9,13 @@ from typing import Any
 from imageyard.manifests.sample import Json, Sample
 from imageyard.ray_jobs.edits.base import Edit
 from imageyard.ray_jobs.edits.compose import Compose
+from imageyard.ray_jobs.edits.trigger import Trigger
 from imageyard.ray_jobs.edits.wording import unedited
 from imageyard.ray_jobs.late_captions import LateCaption, with_captions
 from imageyard.ray_jobs.plan import plan_known
 from imageyard.ray_jobs.recipe import Recipe
-from imageyard.ray_jobs.state import TEXT, Rejection, State, World, undecided
+from imageyard.ray_jobs.state import CAPTION, TEXT, Rejection, State, World, undecided
+from imageyard.ray_jobs.steps.base import Step
 from imageyard.ray_jobs.steps.caption import Caption
 from imageyard.ray_jobs.steps.dedup import Dedup
 from imageyard.ray_jobs.steps.ingest import Ingest
@@ -39,16 +41,22 @@ def taken_back(recipe: Recipe, samples: Sequence[Sample]) -> tuple[list[Sample],
     makes = makes_words(recipe)
     edits = any(isinstance(step, Edit) for step in recipe.steps)
     merges = any(isinstance(step, Dedup) for step in recipe.steps)
-    stale = makes and not any(isinstance(step, Compose) for step in recipe.steps)
     alone = []
     for sample in samples:
         one = unedited(sample) if makes else sample
         one = unmerged(one) if merges else one
-        if stale and (one.metadata(TEXT) or {}).get("step") == Compose.kind:
+        if makes and _by(one, TEXT, Compose):
             one = one.without(TEXT)
+        if makes and _by(one, CAPTION, Trigger):
+            one = one.without(CAPTION)
         alone.append(one)
     before = {one.key: other for one, other in zip(alone, samples, strict=True) if edits or one is not other}
     return alone, before
+
+
+def _by(sample: Sample, attribute: str, step: type[Step]) -> bool:
+    """Whether an attribute is there because such a step wrote it where there was nothing."""
+    return (sample.metadata(attribute) or {}).get("step") == step.kind
 
 
 def makes_words(recipe: Recipe) -> bool:

@@ -7,16 +7,15 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
 from imageyard.manifests.store import Store
-from imageyard.ray_jobs.extractors.base import Extractor
 from imageyard.ray_jobs.search.tasks import Task, TaskResult, in_threads
-from imageyard.ray_jobs.work import Shard, Tally
+from imageyard.ray_jobs.work import Shard, Tally, needed
 from imageyard.ray_jobs.worker import Place, Worker
 
 if TYPE_CHECKING:
     import numpy as np
 
 Done = Callable[[Tally], None]
-"""Called as each shard is finished."""
+"""Called as each worker is ready, with what loading took, and as each shard is finished."""
 
 
 class Engine(Protocol):
@@ -27,8 +26,8 @@ class Engine(Protocol):
         """How many shards may be worked on at a time; for choosing their size."""
         ...
 
-    def run(self, store: Store, shards: Sequence[Shard], extractors: Sequence[Extractor], done: Done) -> None:
-        """Measure every shard; `extractors` are loaded before the first. Raises ModelError or JobError."""
+    def run(self, store: Store, shards: Sequence[Shard], done: Done) -> None:
+        """Measure every shard; the models that they need are loaded first. Raises ModelError or JobError."""
         ...
 
     def search(self, store: Store, tasks: Sequence[Task], codes: np.ndarray) -> Iterable[TaskResult]:
@@ -50,10 +49,10 @@ class LocalEngine:
     def __init__(self, place: Place | None = None) -> None:
         self._place = place or Place()
 
-    def run(self, store: Store, shards: Sequence[Shard], extractors: Sequence[Extractor], done: Done) -> None:
+    def run(self, store: Store, shards: Sequence[Shard], done: Done) -> None:
         worker = Worker(store, self._place)
         try:
-            worker.prepare(extractors)
+            done(worker.prepare(needed(shards)))
             for shard in shards:
                 done(worker.process(shard))
         finally:

@@ -20,13 +20,20 @@ def ordered(pool: Executor | None, call: Callable[[T], U], items: Iterable[T], *
     """
     if pool is None:
         return map(call, items)
+    return (future.result() for future in begun(pool, call, items, ahead=ahead))
+
+
+def begun(pool: Executor, call: Callable[[T], U], items: Iterable[T], *, ahead: int) -> Iterator[Future[U]]:
+    """The calls that `ordered` makes, in the same order, as futures: taking one waits for nothing."""
     rest = iter(items)
     under_way: deque[Future[U]] = deque(pool.submit(call, item) for item in islice(rest, ahead))
     return _taken(pool, call, rest, under_way)
 
 
-def _taken(pool: Executor, call: Callable[[T], U], rest: Iterator[T], under_way: deque[Future[U]]) -> Iterator[U]:
+def _taken(
+    pool: Executor, call: Callable[[T], U], rest: Iterator[T], under_way: deque[Future[U]]
+) -> Iterator[Future[U]]:
     while under_way:
-        result = under_way.popleft().result()
+        future = under_way.popleft()
         under_way.extend(pool.submit(call, item) for item in islice(rest, 1))
-        yield result
+        yield future

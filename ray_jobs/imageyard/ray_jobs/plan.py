@@ -12,11 +12,19 @@ from imageyard.ray_jobs.work import Item, Shard
 
 LARGEST = 512
 SMALLEST = 8
+WHOLE = 32
+"""Larger shards are so many whole times: a GPU's batch, of which a shard's last is as dear as a full one."""
 
 
 def shard_size(images: int, parallel: int) -> int:
     """Images a shard: a few shards for each worker, within bounds. It changes the speed, never the result."""
-    return max(SMALLEST, min(LARGEST, images // (4 * parallel)))
+    size = max(SMALLEST, min(LARGEST, images // (4 * parallel)))
+    return size if size < WHOLE else size - size % WHOLE
+
+
+def _most(size: int, extractors: Iterable[Extractor]) -> int:
+    """Images of a shard of `extractors`, `size` or fewer."""
+    return min([size, *(extractor.most_a_shard for extractor in extractors if extractor.most_a_shard is not None)])
 
 
 def plan_new(store: Store, new: Sequence[Item], extractors: Mapping[str, Extractor], size: int) -> list[Shard]:
@@ -28,6 +36,7 @@ def plan_new(store: Store, new: Sequence[Item], extractors: Mapping[str, Extract
         return []
     done = facts.present(store, ingest_facts.IDENTITY)
     wanted = tuple(extractors.values())
+    size = _most(size, wanted)
     shards = []
     for start in range(0, len(new), size):
         items = tuple(item for item in new[start : start + size] if item.id not in done)
@@ -60,8 +69,9 @@ def plan_known(
         lacking = tuple(name for name in extractors if content not in present[name])
         if lacking:
             missing.setdefault(lacking, []).append(items[content])
-    return [
-        Shard(tuple(found[start : start + size]), tuple(extractors[name] for name in lacking))
-        for lacking, found in sorted(missing.items())
-        for start in range(0, len(found), size)
-    ]
+    shards = []
+    for names, found in sorted(missing.items()):
+        wanted = tuple(extractors[name] for name in names)
+        most = _most(size, wanted)
+        shards += [Shard(tuple(found[start : start + most]), wanted) for start in range(0, len(found), most)]
+    return shards

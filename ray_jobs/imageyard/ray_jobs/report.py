@@ -1,12 +1,15 @@
 """The report of one job: one self-contained HTML page by which a curator judges what the job did."""
 
-from collections.abc import Sequence
-
-from imageyard.ray_jobs.report_cards import contact_sheet, duplicates, rejections
+from imageyard.ray_jobs.report_analysis import figures
+from imageyard.ray_jobs.report_cards import contact_sheet, duplicates, rejections, switches
 from imageyard.ray_jobs.report_charts import ROLES, bar, distances, ranked, scatter, shapes, short_sides, stacked, tone
+from imageyard.ray_jobs.report_coverage import coverage
 from imageyard.ray_jobs.report_data import Alike, Apart, Picture, Rejection, Report, Totals
-from imageyard.ray_jobs.report_style import POLICY, SCRIPT, STYLE
+from imageyard.ray_jobs.report_script import POLICY, SCRIPT
+from imageyard.ray_jobs.report_sections import Section, html, panel, panels, sheet, stack
+from imageyard.ray_jobs.report_style import STYLE
 from imageyard.ray_jobs.report_text import moment, number, plural, share, text
+from imageyard.ray_jobs.report_texts import texts
 
 __all__ = ["Alike", "Apart", "Picture", "Rejection", "Report", "Totals", "render"]
 
@@ -20,9 +23,6 @@ _STAGES = {
 _TOP_TAGS = 30
 _TOP_LABELS = 40
 
-Section = tuple[str, str, str]
-"""The id of a section, its name in the contents, and its HTML; a section without HTML is not shown."""
-
 
 def render(report: Report) -> bytes:
     """The page of `report` as UTF-8: equal reports give equal bytes, and nothing in it loads from anywhere.
@@ -32,10 +32,11 @@ def render(report: Report) -> bytes:
     """
     happened = (_funnel(report), _checks(report))
     measured = (_roles(report), _distances(report))
-    figures = (_tags(report), _sizes(report), _split(report))
-    sheets = (_kept(report), _duplicates(report), _rejected(report))
+    counted = (_tags(report), _sizes(report), _split(report))
+    said = (*figures(report), coverage(report.coverage))
+    sheets = (texts(report), _kept(report), _duplicates(report), _rejected(report))
     ends = (_waiting(report), _work(report), _recipe(report))
-    drawn = [section for section in (*happened, *measured, *figures, *sheets, *ends) if section[2]]
+    drawn = [section for section in (*happened, *measured, *counted, *said, *sheets, *ends) if section[2]]
     contents = "".join(f'<li><a href="#{key}">{name}</a></li>' for key, name, _ in drawn)
     title = f"{text(report.dataset)}, {_version(report)}"
     body = (
@@ -43,10 +44,11 @@ def render(report: Report) -> bytes:
         f'<nav aria-label="Contents"><ul>{contents}</ul></nav>' if drawn else "",
         '<main id="main">',
         _tiles(report),
-        _panels(_html(happened) + _stack(measured) + _html(figures)),
+        panels(html(happened) + stack(measured) + html(counted + said)),
+        switches(report),
         _FIND if any(section[2] for section in sheets) else "",
         *(section[2] for section in sheets),
-        _panels(_html(ends)),
+        panels(html(ends)),
         "</main>",
         "<footer>Written by Imageyard at the end of the job. This page is complete in itself: it loads nothing "
         "and sends nothing.</footer>",
@@ -92,38 +94,11 @@ def _tiles(report: Report) -> str:
     return f'<dl class="tiles">{tiles}</dl>' if tiles else ""
 
 
-def _html(sections: Sequence[Section]) -> str:
-    return "".join(html for _, _, html in sections)
-
-
-def _stack(sections: Sequence[Section]) -> str:
-    drawn = _html(sections)
-    return f'<div class="stack">{drawn}</div>' if drawn else ""
-
-
-def _panels(drawn: str) -> str:
-    return f'<div class="panels">{drawn}</div>' if drawn else ""
-
-
-def _panel(key: str, name: str, body: str, *, lead: str = "", size: str = "") -> Section:
-    said = f'<p class="lead">{lead}</p>' if lead else ""
-    html = f'<section class="panel {size}" id="{key}"><h2>{name}</h2>{said}{body}</section>' if body else ""
-    return key, name, html
-
-
-def _sheet(key: str, name: str, body: str, *, shown: int, total: int, what: str) -> Section:
-    if not body:
-        return key, name, ""
-    count = f"{number(shown)} of {number(max(shown, total))}"
-    html = f'<section class="sheet" id="{key}"><h2>{name}</h2><p class="lead">{count} {what}</p>{body}</section>'
-    return key, f'{name} <span class="soft">{number(max(shown, total))}</span>', html
-
-
 def _funnel(report: Report) -> Section:
     stages = report.funnel or tuple((name, count) for name, count in report.counts if name in _STAGES)
     roles = [(role, count) for role, count in report.roles if role != "rejected" and count]
     if len(stages) < 2:
-        return _panel("funnel", "What happened", "")
+        return panel("funnel", "What happened", "")
     most = max(count for _, count in stages)
     rows, before = [], stages[0][1]
     for name, count in stages:
@@ -151,13 +126,13 @@ def _funnel(report: Report) -> Section:
         '<th scope="col">Pictures</th><th scope="col">Fewer than before</th></tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table>"
     )
-    return _panel("funnel", "What happened", body, size="wide")
+    return panel("funnel", "What happened", body, size="wide")
 
 
 def _checks(report: Report) -> Section:
     rows = [(check, count) for check, count in report.rejected_by_check if count]
     if not rows:
-        return _panel("checks", "Rejected by reason", "")
+        return panel("checks", "Rejected by reason", "")
     total = sum(count for _, count in rows)
     place = {check: index for index, check in enumerate(dict.fromkeys(check for check, _ in report.rejected_by_check))}
     href: dict[str, str] = {}
@@ -171,7 +146,7 @@ def _checks(report: Report) -> Section:
     ]
     most = max(count for _, count in rows)
     body = ranked(("Check", "Pictures"), named, most=most, of=total, tone_class="c-rejected")
-    return _panel("checks", "Rejected by reason", body, lead=f"{plural(total, 'picture')} in all.")
+    return panel("checks", "Rejected by reason", body, lead=f"{plural(total, 'picture')} in all.")
 
 
 def _roles(report: Report) -> Section:
@@ -183,10 +158,10 @@ def _roles(report: Report) -> Section:
         rows = report.labels[:_TOP_LABELS]
         of = f"{number(len(rows))} of {number(len(report.labels))}" if len(rows) < len(report.labels) else "All"
         lead = f"{of} classes, by role." if len(report.labels) > 1 else ""
-        return _panel("roles", name, stacked("Class", rows, roles) if roles else "", lead=lead)
+        return panel("roles", name, stacked("Class", rows, roles) if roles else "", lead=lead)
     shown = [(role, count) for role, count in report.roles if count]
     if not shown:
-        return _panel("roles", name, "")
+        return panel("roles", name, "")
     total, most = sum(count for _, count in shown), max(count for _, count in shown)
     rows_html = "".join(
         f'<tr><th scope="row"><span class="dot {tone(role)}"></span>{text(role)}</th>'
@@ -198,13 +173,13 @@ def _roles(report: Report) -> Section:
         '<table class="bars"><thead class="quiet"><tr><th scope="col">Role</th><td></td><th scope="col">Pictures</th>'
         f'<th scope="col">Share</th></tr></thead><tbody>{rows_html}</tbody></table>'
     )
-    return _panel("roles", name, body)
+    return panel("roles", name, body)
 
 
 def _tags(report: Report) -> Section:
     top = report.tags[:_TOP_TAGS]
     if not top:
-        return _panel("tags", "Tags", "")
+        return panel("tags", "Tags", "")
     most = max(count for _, count in top) or 1
     half = len(top) if len(top) <= 8 else -(-len(top) // 2)
     tables = "".join(
@@ -217,7 +192,7 @@ def _tags(report: Report) -> Section:
         if len(report.tags) > len(top)
         else f"{plural(len(top), 'tag')} in all."
     )
-    return _panel(
+    return panel(
         "tags",
         "Tags",
         f'<div class="pieces same">{tables}</div>',
@@ -228,7 +203,7 @@ def _tags(report: Report) -> Section:
 
 def _sizes(report: Report) -> Section:
     if not report.sizes:
-        return _panel("sizes", "Picture sizes", "")
+        return panel("sizes", "Picture sizes", "")
     pieces = []
     for title, head, rows in (
         ("Shorter side", "Pixels", short_sides(report.sizes)),
@@ -240,13 +215,13 @@ def _sizes(report: Report) -> Section:
         pieces.append(f"<div><h3>{title}</h3>{table}</div>")
     body = f'<div class="pieces"><figure>{scatter(report.sizes)}</figure>{"".join(pieces)}</div>'
     lead = f"Of {plural(len(report.sizes), 'kept picture')}, in pixels."
-    return _panel("sizes", "Picture sizes", body, lead=lead, size="full")
+    return panel("sizes", "Picture sizes", body, lead=lead, size="full")
 
 
 def _distances(report: Report) -> Section:
     body = f"<figure>{distances(report.distances, report.within)}</figure>" if report.distances else ""
     dropped = plural(len(report.distances), "dropped copy").replace("copys", "copies")
-    return _panel("distances", "Duplicate distances", body, lead=f"How far {dropped} lie from the one that is kept.")
+    return panel("distances", "Duplicate distances", body, lead=f"How far {dropped} lie from the one that is kept.")
 
 
 def _split(report: Report) -> Section:
@@ -258,18 +233,18 @@ def _split(report: Report) -> Section:
         inner = "".join(f'<div><dt class="u">{text(key)}</dt><dd class="u">{text(one)}</dd></div>' for key, one in said)
         rows.append(f'<tr><th scope="row" class="u">{text(name)}</th><td><dl class="inner">{inner}</dl></td></tr>')
     body = f'<table class="rows"><tbody>{"".join(rows)}</tbody></table>' if rows else ""
-    return _panel("split", "Split", body, lead="What was counted and checked before the commit.", size="full")
+    return panel("split", "Split", body, lead="What was counted and checked before the commit.", size="full")
 
 
 def _kept(report: Report) -> Section:
     body = contact_sheet(report.kept, key="kept") if report.kept else ""
-    return _sheet("kept", "Kept", body, shown=len(report.kept), total=report.shown.kept, what="pictures")
+    return sheet("kept", "Kept", body, shown=len(report.kept), total=report.shown.kept, what="pictures")
 
 
 def _rejected(report: Report) -> Section:
     body = rejections(report.rejected, [check for check, _ in report.rejected_by_check]) if report.rejected else ""
     what = "pictures, each with what was measured"
-    return _sheet("rejected", "Rejected", body, shown=len(report.rejected), total=report.shown.rejected, what=what)
+    return sheet("rejected", "Rejected", body, shown=len(report.rejected), total=report.shown.rejected, what=what)
 
 
 def _duplicates(report: Report) -> Section:
@@ -294,7 +269,7 @@ def _waiting(report: Report) -> Section:
         f"<tbody>{rows}</tbody></table>"
     )
     lead = f"{plural(len(report.waiting), 'object')} stayed in the drop folder."
-    return _panel("waiting", "Still waiting", table if rows else "", lead=lead, size="full")
+    return panel("waiting", "Still waiting", table if rows else "", lead=lead, size="full")
 
 
 def _work(report: Report) -> Section:
@@ -303,9 +278,9 @@ def _work(report: Report) -> Section:
         for name, amount in report.work
     )
     table = f'<table class="rows"><tbody>{rows}</tbody></table>' if rows else ""
-    return _panel("work", "Work done", table, lead="Facts already measured are not measured again.")
+    return panel("work", "Work done", table, lead="Facts already measured are not measured again.")
 
 
 def _recipe(report: Report) -> Section:
     body = f"<pre><code>{text(report.recipe)}</code></pre>" if report.recipe.strip() else ""
-    return _panel("recipe", "Recipe", body, lead="The same recipe over the same images gives the same version.")
+    return panel("recipe", "Recipe", body, lead="The same recipe over the same images gives the same version.")

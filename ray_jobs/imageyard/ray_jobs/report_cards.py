@@ -5,17 +5,14 @@ from collections.abc import Sequence
 
 from imageyard.ray_jobs.report_charts import bar, tone
 from imageyard.ray_jobs.report_data import Alike, Apart, Picture, Report
+from imageyard.ray_jobs.report_overlay import TAGS_IN_VIEW, boxes, tags
 from imageyard.ray_jobs.report_text import number, text
 
-_TAGS_IN_VIEW = 4
 _NAMES_IN_VIEW = 3
-
-
-def _tags(tags: Sequence[tuple[str, float]]) -> str:
-    if not tags:
-        return ""
-    chips = "".join(f'<li class="u">{text(tag)}<span>{score:.2f}</span></li>' for tag, score in tags)
-    return f'<ul class="tags">{chips}</ul>'
+TAGS_ON_SHEET, TAGS_BESIDE = 40, 10
+"""Tags that are told of a picture on a contact sheet, and of one that is there for another reason."""
+UNSAFE = "not-safe"
+"""The check of pictures that are blurred until somebody asks to see them."""
 
 
 def _details(picture: Picture) -> str:
@@ -26,9 +23,10 @@ def _details(picture: Picture) -> str:
         rows.append(("step", text(picture.rejection.step), "u"))
         if picture.rejection.because:
             rows.append(("reason", text(picture.rejection.reason), "u"))
+    if picture.boxes_more:
+        rows.append(("boxes not drawn", number(picture.boxes_more), ""))
     listed = "".join(f'<div><dt>{name}</dt><dd class="{style}">{value}</dd></div>' for name, value, style in rows)
-    more = _tags(picture.tags[_TAGS_IN_VIEW:])
-    return f"<details><summary>Details</summary>{more}<dl>{listed}</dl></details>"
+    return f"<details><summary>Details</summary><dl>{listed}</dl></details>"
 
 
 def _near(apart: Apart) -> str:
@@ -49,18 +47,34 @@ def _verdict(picture: Picture) -> str:
     return f'{check}{apart}<p class="why u">{text(reason)}</p>'
 
 
-def card(picture: Picture, *, key: str, mark: str = "") -> str:
+def card(picture: Picture, *, key: str, mark: str = "", most: int = TAGS_BESIDE) -> str:
     """One picture as a list item with the id `key`: how it looks, what it is called, what was said about it.
 
-    `mark` is one more id there, for links that should not enlarge the picture.
+    `mark` is one more id there, for links that should not enlarge the picture; `most` tags are told.
     """
     name = text(picture.name)
-    said = text(picture.caption or ", ".join(tag for tag, _ in picture.tags[:_TAGS_IN_VIEW]))
+    said = text(picture.caption or ", ".join(tag for tag, _ in picture.tags[:TAGS_IN_VIEW]))
     if picture.thumbnail:
         data = base64.b64encode(picture.thumbnail).decode()
-        shown = f'<img src="data:image/jpeg;base64,{data}" alt="{name}{": " if said else ""}{said}" decoding="async">'
+        image = f'<img src="data:image/jpeg;base64,{data}" alt="{name}{": " if said else ""}{said}" decoding="async">'
+        shown = f'<span class="look">{image}{boxes(picture)}</span>'
     else:
         shown = "<span>no preview</span>"
+    veil = ' class="card veiled"' if picture.rejection and picture.rejection.check == UNSAFE else ' class="card"'
+    also = ", ".join(picture.also[:_NAMES_IN_VIEW]) + (" …" if len(picture.also) > _NAMES_IN_VIEW else "")
+    place = f'<span class="mark" id="{mark}"></span>' if mark else ""
+    caption = f'<p class="caption u">{text(picture.caption)}</p>' if picture.caption else ""
+    return (
+        f'<li{veil} id="{key}">{place}<div class="shot"><a class="thumb" href="#{key}">{shown}</a>'
+        f"{tags(picture, most)}</div>"
+        f'<div class="about"><p class="name u" title="{name}">{name}</p>'
+        + (f'<p class="soft u">also {text(also)}</p>' if also else "")
+        + f"{_mini(picture)}{_verdict(picture)}{caption}{_details(picture)}</div></li>"
+    )
+
+
+def _mini(picture: Picture) -> str:
+    """Role, size, class and rating, as far as they are known."""
     mini = []
     if picture.rejection is None:
         mini.append(f'<span><span class="dot {tone(picture.role)}"></span>{text(picture.role)}</span>')
@@ -68,21 +82,15 @@ def card(picture: Picture, *, key: str, mark: str = "") -> str:
         mini.append(f"<span>{number(picture.width)} × {number(picture.height)}</span>")
     if picture.label is not None:
         mini.append(f'<span class="u">{text(picture.label)}</span>')
-    also = ", ".join(picture.also[:_NAMES_IN_VIEW]) + (" …" if len(picture.also) > _NAMES_IN_VIEW else "")
-    place = f'<span class="mark" id="{mark}"></span>' if mark else ""
-    caption = f'<p class="caption u">{text(picture.caption)}</p>' if picture.caption else ""
-    return (
-        f'<li class="card" id="{key}">{place}<a class="thumb" href="#{key}">{shown}</a>'
-        f'<div class="about"><p class="name u" title="{name}">{name}</p>'
-        + (f'<p class="soft u">also {text(also)}</p>' if also else "")
-        + (f'<p class="mini">{"".join(mini)}</p>' if mini else "")
-        + f"{_verdict(picture)}{caption}{_tags(picture.tags[:_TAGS_IN_VIEW])}{_details(picture)}</div></li>"
-    )
+    if picture.rating is not None:
+        name, score = picture.rating
+        mini.append(f'<span class="u rating" title="rating">{text(name)}{f" {score:.2f}" if score else ""}</span>')
+    return f'<p class="mini">{"".join(mini)}</p>' if mini else ""
 
 
 def contact_sheet(pictures: Sequence[Picture], *, key: str) -> str:
     """`pictures` in the order given, as a grid."""
-    cards = "".join(card(picture, key=f"{key}-{index}") for index, picture in enumerate(pictures))
+    cards = "".join(card(picture, key=f"{key}-{index}", most=TAGS_ON_SHEET) for index, picture in enumerate(pictures))
     return f'<ul class="cards">{cards}</ul>'
 
 
@@ -139,3 +147,26 @@ def rejections(pictures: Sequence[Picture], checks: Sequence[str]) -> str:
         for nth, picture in enumerate(members)
     ]
     return f'<ul class="cards">{"".join(cards)}</ul>'
+
+
+def switches(report: Report) -> str:
+    """Switches for what lies over the pictures, for those that have it."""
+    alike = (*report.conflicts, *report.foreign, *report.duplicates, *report.likenesses)
+    inside = (picture for unit in alike for picture in (*unit.kept, *unit.dropped))
+    retold = (one.picture for one in report.rewordings.shown) if report.rewordings else ()
+    tags = boxes = unsafe = False
+    for picture in (*report.kept, *report.rejected, *inside, *retold):
+        tags |= bool(picture.tags)
+        boxes |= bool(picture.boxes)
+        unsafe |= picture.rejection is not None and picture.rejection.check == UNSAFE
+    switches = (
+        ("see-tags", "tags over the pictures", tags, " checked"),
+        ("see-boxes", "boxes", boxes, " checked"),
+        ("see-unsafe", "pictures that are not safe", unsafe, ""),
+    )
+    drawn = "".join(
+        f'<label><input type="checkbox" id="{key}" autocomplete="off"{state}>{name}</label>'
+        for key, name, there, state in switches
+        if there
+    )
+    return f'<div class="see" role="group" aria-label="Show">{drawn}</div>' if drawn else ""

@@ -2,9 +2,13 @@
 
 from dataclasses import dataclass
 
+from imageyard.ray_jobs.analysis.caption_numbers import CaptionNumbers
+from imageyard.ray_jobs.analysis.coverage import Coverage
+from imageyard.ray_jobs.analysis.tag_numbers import TagNumbers
 from imageyard.ray_jobs.duplicates import Apart
+from imageyard.ray_jobs.rewording import Rewording
 
-__all__ = ["Alike", "Apart", "Picture", "Rejection", "Report", "Totals"]
+__all__ = ["Alike", "Apart", "Box", "Picture", "Rejection", "Report", "Reworded", "Rewording", "Rewordings", "Totals"]
 
 
 @dataclass(frozen=True)
@@ -25,12 +29,25 @@ class Rejection:
 
 
 @dataclass(frozen=True)
+class Box:
+    """What is seen where: sides as parts of the picture's width and height, 0 to 1, from its top left corner."""
+
+    label: str
+    left: float
+    top: float
+    width: float
+    height: float
+    score: float | None = None
+
+
+@dataclass(frozen=True)
 class Picture:
     """One picture of a contact sheet.
 
     `name` is the one people know, `thumbnail` a JPEG of at most 160 px a side, `width` and `height` the picture's own
-    pixels, `role` one of train, validation, test, unsplit, rejected; `tags` come by falling score. `also` are the other
-    names under which the same file was dropped.
+    pixels, `role` one of train, validation, test, unsplit, rejected; `tags` come by falling score, 0 where there is
+    none, and `people` are those of them that a person gave. `also` are the other names under which the same file was
+    dropped; `rating` is a name and a score; of `boxes` there are `boxes_more` that are not among them.
     """
 
     name: str
@@ -45,6 +62,36 @@ class Picture:
     label: str | None
     rejection: Rejection | None
     also: tuple[str, ...] = ()
+    people: frozenset[str] = frozenset()
+    rating: tuple[str, float] | None = None
+    boxes: tuple[Box, ...] = ()
+    boxes_more: int = 0
+
+
+@dataclass(frozen=True)
+class Reworded:
+    """One picture with those of its texts that are not what they were."""
+
+    picture: Picture
+    rewordings: tuple[Rewording, ...]
+
+
+@dataclass(frozen=True)
+class Rewordings:
+    """How texts differ from those of version `older`, or where that is None, what they are; pictures kept alone.
+
+    `changed` counts the pictures whose texts are other ones, `fresh` those that have texts and are new. `members` are
+    (member, texts that came, that changed, that went); `came` and `went` are (tag, pictures), the most frequent first,
+    and may be the beginnings of longer lists. `shown` is a sample, the changed before the fresh.
+    """
+
+    older: int | None
+    changed: int = 0
+    fresh: int = 0
+    members: tuple[tuple[str, int, int, int], ...] = ()
+    came: tuple[tuple[str, int], ...] = ()
+    went: tuple[tuple[str, int], ...] = ()
+    shown: tuple[Reworded, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -80,13 +127,16 @@ class Totals:
 class Report:
     """What one job did, in the order in which it is told.
 
-    `created` is ISO 8601 in UTC and `recipe` its YAML. `tags` holds every tag by falling count; `labels` the count per
-    role of each class. `sizes` (width, height) and the lists of pictures may be samples: `shown` has the totals behind
-    `kept`, `rejected`, and of what is alike, `conflicts` (in their labels), `duplicates` (a kept one and the dropped),
-    `likenesses` (both kept) and `foreign` (in other datasets), so that the page can say "48 of 1,204". `distances` are
-    those of dropped copies and `within` the largest that counted as one, in bits of 256. `promises` are sentences on
-    the search for duplicates; `split` is what the split certified, by name a text or named texts. `funnel` names the
-    stages from what was found to what is unique; where it is empty, those counts that have a stage's name stand in.
+    `created` is ISO 8601 in UTC and `recipe` its YAML. `tags` holds every tag by falling count; `labels` the count
+    per role of each class. `sizes` (width, height) and the lists of pictures may be samples: `shown` has the totals
+    behind `kept`, `rejected`, and of what is alike, `conflicts` (in their labels), `duplicates` (a kept one and the
+    dropped), `likenesses` (both kept) and `foreign` (in other datasets), so that the page can say "48 of 1,204".
+    `distances` are those of dropped copies and `within` the largest that counted as one, in bits of 256. `promises`
+    are sentences on the search for duplicates; `rewordings` is None where no picture has a text. Of `counted`
+    pictures, `per_image` are (tags, images that have so many), rising; `tag_numbers`, `caption_numbers` and
+    `coverage` are None where nothing was counted. `split` is what the split certified, by name a text or named
+    texts. `funnel` names the stages from what was found to what is unique; where it is empty, those counts that
+    have a stage's name stand in.
     """
 
     dataset: str
@@ -115,3 +165,9 @@ class Report:
     foreign: tuple[Alike, ...] = ()
     promises: tuple[str, ...] = ()
     split: tuple[tuple[str, str | tuple[tuple[str, str], ...]], ...] = ()
+    rewordings: Rewordings | None = None
+    counted: int | None = None
+    per_image: tuple[tuple[int, int], ...] = ()
+    tag_numbers: TagNumbers | None = None
+    caption_numbers: CaptionNumbers | None = None
+    coverage: Coverage | None = None

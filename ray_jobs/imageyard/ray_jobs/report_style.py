@@ -1,9 +1,9 @@
-"""How a report looks and moves: its colours, style sheet and script, with the policy that lets nothing else run."""
-
-import base64
-import hashlib
+"""How a report looks: its colours, and the style sheet that uses them."""
 
 from imageyard.ray_jobs.report_charts import ROLES
+from imageyard.ray_jobs.report_style_cards import CARDS
+from imageyard.ray_jobs.report_style_plots import PLOTS
+from imageyard.ray_jobs.report_style_texts import TEXTS
 
 LIGHT = {
     "page": "#f6f5f1",
@@ -21,6 +21,8 @@ LIGHT = {
     "rejected": "#b5432f",
     "duplicate": "#9a6a4a",
     "lost": "#d9d4c8",
+    "gone": "#f8d9d2",
+    "come": "#cfead8",
 }
 DARK = {
     "page": "#151514",
@@ -38,8 +40,11 @@ DARK = {
     "rejected": "#e67b67",
     "duplicate": "#c99a78",
     "lost": "#45433d",
+    "gone": "#5b2b23",
+    "come": "#1d4a33",
 }
-"""Text stands in ink, soft or link on page, panel or well (4.5:1 at least); the rest colours shapes on panel (3:1)."""
+"""Text stands in ink, soft or link on page, panel or well, in ink on gone or come (4.5:1 at least); the rest colours
+shapes on panel (3:1)."""
 
 
 def _variables(colours: dict[str, str]) -> str:
@@ -127,77 +132,9 @@ TONES
 details summary{cursor:pointer;color:var(--soft);font-size:.82rem;width:fit-content}
 details[open]>summary{margin-bottom:.3rem}
 .data{margin-top:.4rem}.data table{width:auto}
+"""
 
-.find{position:sticky;top:0;z-index:3;display:flex;flex-wrap:wrap;gap:.3rem .9rem;align-items:center;
- background:var(--page);padding:.7rem 0;margin-top:.6rem;border-bottom:1px solid var(--line)}
-.find input{font:inherit;color:inherit;background:var(--panel);border:1px solid var(--soft);border-radius:8px;
- padding:.35rem .7rem;flex:1 1 16rem;max-width:30rem;min-width:0}
-.find input::placeholder{color:var(--soft);opacity:1}
-.sheet{margin-top:1.8rem}.sheet+.panels{margin-top:2rem}
-.sheet>h2{font-size:1.25rem}
-.cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(10.4rem,1fr));gap:.9rem}
-.card{background:var(--panel);border:1px solid var(--line);border-radius:8px;overflow:hidden;display:flex;
- flex-direction:column;min-width:0;font-size:.86rem;line-height:1.4}
-.thumb{display:grid;place-items:center;aspect-ratio:1;position:relative;background:var(--well);cursor:zoom-in;color:var(--soft);
- text-decoration:none;flex:none;text-align:center}
-.thumb:focus-visible{outline-offset:-3px}
-.thumb img{display:block;position:absolute;inset:0;width:100%;height:100%;object-fit:contain}
-.about{padding:.55rem .7rem .6rem;display:flex;flex-direction:column;gap:.22rem;min-width:0;flex:1}
-.name{font-weight:600;white-space:nowrap;overflow:hidden;text-overflow:ellipsis}
-.mini{color:var(--soft);font-size:.8rem;display:flex;flex-wrap:wrap;gap:0 .8em}
-.mini>*{white-space:nowrap;max-width:100%;overflow:hidden;text-overflow:ellipsis}
-.caption,.why{display:-webkit-box;-webkit-box-orient:vertical;-webkit-line-clamp:3;overflow:hidden}
-.why{-webkit-line-clamp:5}
-.tags{display:flex;flex-wrap:wrap;gap:.2rem .25rem;font-size:.78rem}
-.tags li{background:var(--well);border-radius:4px;padding:.02rem .38rem;max-width:100%;overflow-wrap:anywhere}
-.tags span{color:var(--soft);margin-inline-start:.35em}
-.card details{margin-top:auto;padding-top:.15rem}
-.card dt{color:var(--soft);font-size:.76rem}.card dd{overflow-wrap:anywhere;font-size:.8rem;margin-bottom:.2rem}
-code,pre,.hex{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,"Liberation Mono",monospace;font-size:.84em}
-.check b{font-weight:600}.check .dot{background:var(--rejected)}
-.card:target{outline:2px solid var(--link)}
-.card:target{grid-column:1/-1}
-.card:target .thumb{aspect-ratio:auto;padding:1rem}.card:target img{position:static;width:min(100%,32rem);height:auto}
-.card:target :is(.name,.caption,.why){white-space:normal;-webkit-line-clamp:none}
-
-.pairs{display:flex;flex-wrap:wrap;gap:1rem}
-.pair{max-width:100%;padding:.6rem .8rem .8rem;background:var(--panel);border:1px solid var(--line);border-radius:10px}
-.sides{display:flex;gap:.9rem}
-.pair .card{border:0;border-radius:0;width:10.2rem}.pair .thumb{border-radius:6px;overflow:hidden}
-.pair .about{padding:.5rem 0 0}
-.pair .card:target{width:min(32rem,78vw)}
-.side{display:flex;flex-direction:column;gap:.3rem;min-width:0}.side>ul{flex:1;display:flex;flex-wrap:wrap;gap:.9rem}
-.side.kept:not(:last-child){flex:0 1 auto;min-width:11.1rem;padding-inline-end:.9rem;
- border-inline-end:1px solid var(--line)}
-.side .label{font-size:.8rem;color:var(--soft)}
-.part{margin-top:1.2rem}.part h3{font-size:.98rem;margin-bottom:.5rem}
-.part h3 .soft{font-weight:400}
-.conflict .pair{border-color:var(--rejected);border-inline-start-width:4px}
-.finding{font-weight:600;margin-bottom:.3rem;inline-size:0;min-inline-size:100%}
-.near,.pair>.check{font-size:.86rem;line-height:1.4}.near .bar{height:.32rem;margin:.15rem 0 .25rem;max-width:10.2rem}
-.proof{font-size:.88rem;margin-top:.3rem}
-.inner{display:flex;flex-wrap:wrap;gap:.1rem 1.6rem}.inner div{display:flex;gap:.5rem;min-width:0}
-.inner dt{color:var(--soft);flex:none;max-width:min(12rem,40vw)}
-.mark{position:absolute;scroll-margin-top:5rem}
-pre{white-space:pre-wrap;overflow-wrap:anywhere;background:var(--well);border-radius:8px;padding:.8rem 1rem;
- line-height:1.5}
-footer{margin-top:2.5rem;color:var(--soft);font-size:.82rem}
-
-dialog{border:1px solid var(--line);border-radius:12px;padding:0;background:var(--panel);color:var(--ink);
- width:min(60rem,94vw);max-height:92vh}
-dialog::backdrop{background:rgb(0 0 0/.62)}
-dialog .card{border:0;border-radius:0;flex-direction:row;flex-wrap:wrap;font-size:.95rem;outline:0}
-dialog .thumb{aspect-ratio:auto;flex:3 1 18rem;padding:1rem;cursor:default}
-dialog .thumb img{position:static;width:100%;height:auto;max-height:72vh}
-dialog .about{flex:2 1 16rem;padding:1.1rem 1.3rem;gap:.5rem}
-dialog :is(.name,.caption,.why,.mini>*){white-space:normal;-webkit-line-clamp:none;overflow-wrap:anywhere}
-dialog .card details{margin-top:0}dialog summary{display:none}
-.turn{display:flex;gap:.5rem;padding:.6rem 1rem;border-top:1px solid var(--line);position:sticky;bottom:0;
- background:var(--panel)}
-.turn button{font:inherit;color:inherit;background:var(--well);border:1px solid var(--line);border-radius:7px;
- padding:.25rem .9rem;cursor:pointer}
-.turn button:last-child{margin-inline-start:auto}
-
+_MEDIA = """
 @media (max-width:40rem){
  html{font-size:14.5px}body{padding:0 .9rem 3rem}header{padding-top:1.5rem}
  .panel{padding:.95rem 1rem 1.05rem;flex-basis:100%}
@@ -228,84 +165,9 @@ _TONES = "".join(f".c-{role}{{fill:var(--{role})}}.dot.c-{role}{{background:var(
 STYLE = (
     f":root{{color-scheme:light dark;{_variables(LIGHT)}}}\n"
     f"@media (prefers-color-scheme:dark){{:root{{{_variables(DARK)}}}}}"
-    + _RULES.replace("TONES\n", _TONES).replace("LIGHT_VARIABLES", _variables(LIGHT))
+    + _RULES.replace("TONES\n", _TONES)
+    + CARDS
+    + PLOTS
+    + _MEDIA.replace("LIGHT_VARIABLES", _variables(LIGHT))
+    + TEXTS
 )
-
-SCRIPT = """
-"use strict";
-(() => {
-  const all = (query, root = document) => [...root.querySelectorAll(query)];
-  const cards = all(".card");
-  const units = all(".cards>.card,.pair").map((unit) => [unit, unit.textContent.toLowerCase()]);
-  const find = document.querySelector(".find");
-  if (find) {
-    const input = find.querySelector("input"), said = find.querySelector("output");
-    const apply = () => {
-      const words = input.value.toLowerCase().split(/\\s+/).filter(Boolean);
-      for (const [unit, text] of units) unit.hidden = !words.every((word) => text.includes(word));
-      const sheets = all(".sheet,.part");
-      for (const sheet of sheets) sheet.hidden = false;
-      for (const sheet of sheets) {
-        const inside = all(".card", sheet);
-        sheet.hidden = words.length > 0 && inside.every((card) => card.closest("[hidden]"));
-      }
-      const shown = cards.filter((card) => !card.closest("[hidden]")).length;
-      said.textContent = words.length ? `${shown} of ${cards.length} pictures` : "";
-    };
-    find.hidden = false;
-    input.addEventListener("input", apply);
-    apply();
-  }
-  const box = document.createElement("dialog"), place = document.createElement("div");
-  const turn = document.createElement("div");
-  turn.className = "turn";
-  box.setAttribute("aria-label", "Picture");
-  box.append(place, turn);
-  let at = 0;
-  const show = (card) => {
-    const copy = card.cloneNode(true);
-    copy.removeAttribute("id");
-    const link = copy.querySelector(".thumb"), still = document.createElement("div");
-    still.className = "thumb";
-    still.append(...link.childNodes);
-    link.replaceWith(still);
-    for (const more of all("details", copy)) more.open = true;
-    place.replaceChildren(copy);
-    at = cards.indexOf(card);
-    if (!box.open) box.showModal();
-  };
-  const step = (by) => {
-    for (let i = 1; i <= cards.length; i++) {
-      const next = cards[(at + by * i + cards.length * i) % cards.length];
-      if (!next.closest("[hidden]")) return show(next);
-    }
-  };
-  for (const [name, act] of [["Previous", () => step(-1)], ["Next", () => step(1)], ["Close", () => box.close()]]) {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.textContent = name;
-    button.addEventListener("click", act);
-    turn.append(button);
-  }
-  box.addEventListener("keydown", (event) => {
-    if (event.key === "ArrowRight") step(1);
-    if (event.key === "ArrowLeft") step(-1);
-  });
-  box.addEventListener("click", (event) => { if (event.target === box) box.close(); });
-  box.addEventListener("close", () => cards[at]?.querySelector(".thumb").focus());
-  document.body.append(box);
-  document.addEventListener("click", (event) => {
-    const link = event.target.closest?.("a.thumb");
-    if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
-    event.preventDefault();
-    show(link.closest(".card"));
-  });
-})();
-"""
-
-POLICY = (
-    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-"
-    + base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()
-    + "'; base-uri 'none'; form-action 'none'"
-)
-"""The content security policy: no request leaves the page, and of all scripts only SCRIPT runs."""

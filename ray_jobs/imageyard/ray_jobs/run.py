@@ -276,7 +276,7 @@ class _Run:
             watcher.advance(tally)
             running.say_progress(work=asdict(self._tally))
 
-        self._around.engine.run(self._store, shards, tuple(self._extractors.values()), done)
+        self._around.engine.run(self._store, shards, done)
 
     def _events(self, new: Sequence[Item]) -> list[dict[str, Any]]:
         """What taking in each new drop object found, in order of key; those that went away are not among them."""

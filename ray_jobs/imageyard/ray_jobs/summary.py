@@ -6,37 +6,33 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, TypeVar
+from typing import Any
 
 from imageyard.manifests.dataset import Dataset
 from imageyard.manifests.sample import Sample
 from imageyard.manifests.version import ROLES, Role, Version
-from imageyard.ray_jobs import facts
-from imageyard.ray_jobs.duplicates import Apart, Dropped, Duplicates, Group, gathered
-from imageyard.ray_jobs.origin import names_of
+from imageyard.ray_jobs.duplicates import Apart, Duplicates, Group, gathered
 from imageyard.ray_jobs.report import render
-from imageyard.ray_jobs.report_data import Alike, Picture, Rejection, Report, Totals
+from imageyard.ray_jobs.report_data import Alike, Picture, Report, Totals
 from imageyard.ray_jobs.report_text import promises, value
-from imageyard.ray_jobs.state import CAPTION, REJECTION, TAGS, class_of
+from imageyard.ray_jobs.state import class_of
+from imageyard.ray_jobs.summary_numbers import numbers_of
+from imageyard.ray_jobs.summary_pictures import Line, columns_of, looks, picture_of, rejection_of, tags_of
+from imageyard.ray_jobs.summary_texts import spread, text_changes
 from imageyard.ray_jobs.work import Tally
 
-T = TypeVar("T")
+__all__ = ["columns_of", "report_of", "tags_of"]
 
-KEPT_SHOWN, REJECTED_SHOWN, SIZES_SHOWN = 60, 48, 2000
+KEPT_SHOWN, REJECTED_SHOWN, SIZES_SHOWN = 60, 40, 2000
 FINDINGS_SHOWN, GROUPS_SHOWN, PICTURES_SHOWN = 20, 40, 8
 """Label conflicts, likenesses or pictures of other datasets; groups; pictures of one group."""
-
-
-@dataclass(frozen=True)
-class _Line:
-    key: str
-    role: Role
-    sample: Sample
+PICTURES_ALIKE = {"conflicts": 20, "foreign": 10, "duplicates": 36, "likenesses": 16}
+"""Pictures in each part on what is alike, so that with all other pictures the page stays below 3 MB."""
 
 
 def report_of(dataset: Dataset, version: Version, tally: Tally, waiting: Sequence[tuple[str, str]]) -> bytes:
     """The HTML report of `version`; `tally` is the work of the run that made it, `waiting` what it left behind."""
-    lines = [_Line(s.key, role, s.forget()) for role in ROLES for s in dataset.read(version, role)]
+    lines = [Line(s.key, role, s.forget()) for role in ROLES for s in dataset.read(version, role)]
     lines.sort(key=lambda line: line.key)
     by_key = {line.key: line for line in lines}
     by_role: dict[Role, list[Sample]] = {role: [] for role in ROLES}
@@ -46,19 +42,22 @@ def report_of(dataset: Dataset, version: Version, tally: Tally, waiting: Sequenc
     found = gathered(version, by_role.__getitem__)
     copies = {m.key: m.dropped for group in found.groups for m in group.dropped if m.dropped is not None}
     aside = copies.keys() | {one.member.key for one in found.foreign}
-    reasons = {line.key: _rejection(line.sample, copies.get(line.key)) for line in lines if line.role == "rejected"}
+    reasons = {line.key: rejection_of(line.sample, copies.get(line.key)) for line in lines if line.role == "rejected"}
     refused = [line for line in lines if line.role == "rejected" and line.key not in aside]
-    shown_kept, shown_refused = _spread(kept, KEPT_SHOWN), _spread(refused, REJECTED_SHOWN)
+    shown_kept, shown_refused = spread(kept, KEPT_SHOWN), spread(refused, REJECTED_SHOWN)
     alike = _alike(found)
-    units = {name: blocks[: GROUPS_SHOWN if name == "duplicates" else FINDINGS_SHOWN] for name, blocks in alike.items()}
+    units = {name: _first(blocks, name) for name, blocks in alike.items()}
     inside = [by_key[key] for blocks in units.values() for block in blocks for key in block.keys]
-    looks = _looks(dataset, version, [line.key for line in (*shown_kept, *shown_refused, *inside)])
-    sizes = columns_of(
-        dataset, version, "probe", [line.key for line in _spread(kept, SIZES_SHOWN)], ["width", "height"]
+    texts = text_changes(dataset, version, ((line.role, line.sample) for line in kept))
+    numbers = numbers_of(dataset, version, kept)
+    shown = (*shown_kept, *shown_refused, *inside)
+    look = looks(
+        dataset, version, list(dict.fromkeys((*(one.key for one in shown), *(one.key for one in texts.shown))))
     )
+    sizes = columns_of(dataset, version, "probe", [line.key for line in spread(kept, SIZES_SHOWN)], ["width", "height"])
 
-    def picture(line: _Line) -> Picture:
-        return _picture(line, looks.get(line.key, {}), reasons.get(line.key))
+    def picture(line: Line) -> Picture:
+        return picture_of(line, look.get(line.key, {}), reasons.get(line.key))
 
     def pictured(name: str) -> tuple[Alike, ...]:
         return tuple(block.shown(lambda key: picture(by_key[key])) for block in units[name])
@@ -97,8 +96,26 @@ def report_of(dataset: Dataset, version: Version, tally: Tally, waiting: Sequenc
             foreign=pictured("foreign"),
             promises=promises(version.certificates.get("dedup", {})),
             split=_facts(version.certificates.get("split", {})),
+            rewordings=texts.report(lambda told: picture(Line(told.key, told.role, told.sample))),
+            counted=numbers.counted,
+            per_image=numbers.per_image,
+            tag_numbers=numbers.tags,
+            caption_numbers=numbers.captions,
+            coverage=numbers.coverage,
         )
     )
+
+
+def _first(blocks: Sequence[_Block], name: str) -> list[_Block]:
+    """The blocks to show: one at least, if there is any, and no more than there is room for their pictures."""
+    chosen: list[_Block] = []
+    room = PICTURES_ALIKE[name]
+    for block in blocks[: GROUPS_SHOWN if name == "duplicates" else FINDINGS_SHOWN]:
+        room -= len(block.keys)
+        if chosen and room < 0:
+            break
+        chosen.append(block)
+    return chosen
 
 
 @dataclass(frozen=True)
@@ -171,44 +188,7 @@ def _tiles(version: Version, images: int, kept: int, found: Duplicates) -> tuple
     )
 
 
-def _picture(line: _Line, look: Mapping[str, Any], rejection: Rejection | None) -> Picture:
-    sample = line.sample
-    names, caption = names_of(sample), sample.value(CAPTION)
-    classes = class_of(sample).split("\n")[0]
-    return Picture(
-        name=names[0] if names else sample.source_ref.rsplit("/", 1)[-1],
-        sha256=line.key,
-        source_ref=sample.source_ref,
-        thumbnail=look.get("jpeg"),
-        width=look.get("width"),
-        height=look.get("height"),
-        role=line.role,
-        caption=caption if isinstance(caption, str) else None,
-        tags=tags_of(sample),
-        label=classes.partition("=")[2] or None,
-        rejection=rejection,
-        also=tuple(names[1:]),
-    )
-
-
-def tags_of(sample: Sample) -> tuple[tuple[str, float], ...]:
-    """(tag, score) of a sample's tags, by falling score."""
-    metadata = sample.metadata(TAGS) or {}
-    names, scores = metadata.get("class-map"), metadata.get("confidence-map", {})
-    if not isinstance(names, dict):
-        return ()
-    found = [(str(name), float(scores.get(index, 0))) for index, name in names.items()]
-    return tuple(sorted(found, key=lambda tag: (-tag[1], tag[0])))
-
-
-def _rejection(sample: Sample, copy: Dropped | None) -> Rejection:
-    said: Any = sample.value(REJECTION)
-    said = said if isinstance(said, dict) else {}
-    why = Rejection(str(said.get("check", "unknown")), str(said.get("reason", "")), str(said.get("step", "")))
-    return why if copy is None else replace(why, kept=copy.witness, apart=copy.apart, because=copy.because)
-
-
-def _tag_counts(kept: Sequence[_Line]) -> tuple[tuple[str, int], ...]:
+def _tag_counts(kept: Sequence[Line]) -> tuple[tuple[str, int], ...]:
     counts: Counter[str] = Counter()
     for line in kept:
         counts.update(name for name, _ in tags_of(line.sample))
@@ -216,7 +196,7 @@ def _tag_counts(kept: Sequence[_Line]) -> tuple[tuple[str, int], ...]:
     return tuple(sorted(counts.items(), key=lambda found: (-found[1], found[0])))
 
 
-def _label_counts(kept: Sequence[_Line]) -> tuple[tuple[str, tuple[tuple[str, int], ...]], ...]:
+def _label_counts(kept: Sequence[Line]) -> tuple[tuple[str, tuple[tuple[str, int], ...]], ...]:
     counts: dict[str, Counter[str]] = {}
     for line in kept:
         name = class_of(line.sample).split("\n")[0].partition("=")[2]
@@ -224,23 +204,6 @@ def _label_counts(kept: Sequence[_Line]) -> tuple[tuple[str, tuple[tuple[str, in
             counts.setdefault(name, Counter())[line.role] += 1
         line.sample.forget()
     return tuple((name, tuple(sorted(found.items()))) for name, found in sorted(counts.items()))
-
-
-def _looks(dataset: Dataset, version: Version, keys: Sequence[str]) -> dict[str, dict[str, Any]]:
-    sizes = columns_of(dataset, version, "probe", keys, ["width", "height"])
-    pictures = columns_of(dataset, version, "thumbnail", keys, ["jpeg"])
-    rows = zip(keys, sizes["width"], sizes["height"], pictures["jpeg"], strict=True)
-    return {key: {"width": width, "height": height, "jpeg": jpeg} for key, width, height, jpeg in rows}
-
-
-def columns_of(
-    dataset: Dataset, version: Version, extractor: str, keys: Sequence[str], names: Sequence[str]
-) -> dict[str, list[Any]]:
-    identity = version.extractors.get(extractor)
-    if identity is None:
-        return {name: [None] * len(keys) for name in names}
-    table = facts.read(dataset.store, identity, keys, names)
-    return {name: table.column(name).to_pylist() for name in names}
 
 
 def _facts(certificate: Mapping[str, object]) -> tuple[tuple[str, str | tuple[tuple[str, str], ...]], ...]:
@@ -267,10 +230,3 @@ def _recipe_text(recipe: Mapping[str, Any]) -> str:
         for kind, parameters in step.items():
             lines.append(f"  - {kind}: {json.dumps(parameters, ensure_ascii=False)}")
     return "\n".join(lines)
-
-
-def _spread(items: Sequence[T], most: int) -> list[T]:
-    """At most `most` of the items, evenly from the whole."""
-    if len(items) <= most:
-        return list(items)
-    return [items[at * len(items) // most] for at in range(most)]

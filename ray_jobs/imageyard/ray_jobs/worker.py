@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from imageyard.manifests.errors import ChangedError, NotFoundError
 from imageyard.manifests.store import Store
 from imageyard.ray_jobs import facts, ingest_facts
+from imageyard.ray_jobs.batches import Batches, Loaded
 from imageyard.ray_jobs.canonical import Unreadable, decode
-from imageyard.ray_jobs.extractors.base import Extractor, Model, ModelExtractor, PixelExtractor, Row
+from imageyard.ray_jobs.extractors.base import Extractor, ModelExtractor, PixelExtractor, Row
 from imageyard.ray_jobs.fetch import Fetched, fetch
-from imageyard.ray_jobs.ordered import ordered
+from imageyard.ray_jobs.ordered import begun, ordered
+from imageyard.ray_jobs.turns import Turns
 from imageyard.ray_jobs.work import Item, Shard, Tally
 
 if TYPE_CHECKING:
     import numpy as np
 
 MAX_PIXELS = 100_000_000
+IMPORTED = ("numpy", "PIL.ImageCms", "PIL.JpegImagePlugin", "PIL.TiffImagePlugin", "pyarrow.parquet")
+"""What the first shard needs, and would have the models wait for."""
+RUNNERS = 4
+"""Threads that call models on a GPU; how many call one model is for its extractor to say."""
 
 
 @dataclass(frozen=True)
@@ -31,119 +38,142 @@ class Place:
     cpus: int = 1
     gpu: bool = False
     downloads: int = 16
+    model_threads: int | None = None
+    """CPUs that models have to themselves, beside the others, which decode; unset, both have all."""
+
+    @property
+    def decoders(self) -> int:
+        """Threads that decode; none where one CPU does everything by turns."""
+        if self.gpu:
+            return self.cpus
+        if self.model_threads is not None:
+            return max(1, self.cpus - self.model_threads)
+        return self.cpus if self.cpus > 1 else 0
 
 
 @dataclass(frozen=True)
 class _Measured:
-    content: str
-    rows: dict[str, Row]
-    inputs: dict[str, np.ndarray]
-    decoded: bool
+    """What came of one item; empty for one that went away, or has the content of another of its shard."""
+
+    got: Fetched | None
+    fetched: float
+    rows: Mapping[str, Row] = field(default_factory=dict)
+    inputs: Mapping[str, np.ndarray] = field(default_factory=dict)
+    seconds: float = 0.0
+    decoded: bool = False
+    unreadable: bool = False
+
+
+@dataclass(frozen=True)
+class _Found:
+    """All that was measured of a shard, not yet written."""
+
+    rows: Mapping[str, Mapping[str, Row]]
+    events: Mapping[str, Row]
+    tally: Tally
 
 
 class Worker:
-    """Loaded once, called for shard after shard; calls may overlap, and then download ahead of each other."""
+    """Loaded once, called for shard after shard.
+
+    Calls may overlap, in the order of their turns: while the models work on one shard, the next is downloaded and,
+    where there are threads for it, decoded, and the facts of the one before are written.
+    """
 
     def __init__(self, store: Store, place: Place) -> None:
         self._store = store
         self._place = place
-        self._models: dict[str, Model] = {}
+        self._models: dict[str, Loaded] = {}
         self._fetchers = ThreadPoolExecutor(place.downloads, thread_name_prefix="fetch")
-        inline = place.cpus <= 1 and not place.gpu
-        self._decoders = None if inline else ThreadPoolExecutor(place.cpus, thread_name_prefix="decode")
-        self._turns = threading.Condition()
-        self._turn = 0
+        self._decoders = ThreadPoolExecutor(place.decoders, thread_name_prefix="decode") if place.decoders else None
+        self._runners = ThreadPoolExecutor(RUNNERS, thread_name_prefix="run") if place.gpu else None
+        self._decoding, self._modelling = Turns(), Turns()
+        self._ended: float | None = None
 
     def close(self) -> None:
         """Stop the threads."""
-        self._fetchers.shutdown(cancel_futures=True)
-        if self._decoders is not None:
-            self._decoders.shutdown(cancel_futures=True)
+        for pool in (self._fetchers, self._decoders, self._runners):
+            if pool is not None:
+                pool.shutdown(cancel_futures=True)
 
-    def prepare(self, extractors: Iterable[Extractor]) -> None:
+    def prepare(self, extractors: Iterable[Extractor]) -> Tally:
         """Load every model now; raises ModelError, so that a job fails before any work is done."""
+        begun_at = time.monotonic()
+        for name in IMPORTED:
+            import_module(name)
         for extractor in extractors:
             if isinstance(extractor, ModelExtractor):
                 self._model(extractor)
+        self._ended = time.monotonic()
+        return Tally(loading_seconds=self._ended - begun_at)
 
     def process(self, shard: Shard, turn: int | None = None) -> Tally:
         """Measure a shard and write its facts; the chunks it makes depend on nothing but the shard.
 
-        With `turn` (0, 1, 2 … for each call), calls compute in that order while later ones already download:
-        of a worker that dies, the lowest unfinished turn was the one at work.
+        `turn` is 0, 1, 2 … for each call; unset, calls do not overlap. The tally is that of facts that are written.
         """
-        fetched = ordered(  # begins to download before our turn comes
-            self._fetchers, lambda item: _fetch_or_none(self._store, item), shard.items, ahead=2 * self._place.downloads
-        )
-        with self._my_turn(turn):
-            return self._measure_all(shard, fetched)
-
-    @contextmanager
-    def _my_turn(self, turn: int | None) -> Iterator[None]:
-        with self._turns:
-            if turn is not None:
-                self._turns.wait_for(lambda: self._turn == turn)
+        turn = self._modelling.now if turn is None else turn
         try:
-            yield
+            found = self._measure_all(shard, turn)
         finally:
-            with self._turns:
-                self._turn += 1
-                self._turns.notify_all()
+            self._decoding.end(turn)
+            self._ended = time.monotonic()
+            self._modelling.end(turn)
+        begun_at = time.monotonic()
+        self._write(shard, found)
+        return found.tally + Tally(writing_seconds=time.monotonic() - begun_at)
 
-    def _measure_all(self, shard: Shard, fetched: Iterable[Fetched | None]) -> Tally:
-        tally = Tally(images=len(shard.items))
+    def _measure_all(self, shard: Shard, turn: int) -> _Found:
         wanted = {extractor.identity(): extractor for extractor in shard.extractors}
+        fetching = begun(  # downloads begin before our turn comes
+            self._fetchers, lambda item: _fetched(self._store, item), shard.items, ahead=2 * self._place.downloads
+        )
+        self._decoding.wait(turn)
         models = {name: self._model(e) for name, e in wanted.items() if isinstance(e, ModelExtractor)}
-        events: dict[str, Row] = {}
-        rows: dict[str, dict[str, Row]] = {name: {} for name in wanted}
-        waiting: dict[str, list[tuple[str, np.ndarray]]] = {name: [] for name in models}
-
-        def run(name: str) -> None:
-            nonlocal tally
-            if waiting[name]:
-                rows[name].update(_run(models[name], waiting[name]))
-                tally += Tally(model_runs=1, model_images=len(waiting[name]))
-                waiting[name] = []
-
-        def to_decode() -> Iterator[Fetched]:
-            nonlocal tally
-            seen: set[str] = set()
-            for got in fetched:
-                if got is None:
-                    tally += Tally(skipped=1)
-                    continue
-                if got.row is not None:
-                    events[got.item.id] = got.row
-                if got.content:
-                    tally += Tally(read=1, read_bytes=len(got.data), ingested=int(got.stored))
-                    if got.content not in seen:
-                        seen.add(got.content)
-                        yield got
-
+        measure = _Measuring(wanted, models)
         # Enough decoded ahead that a model never waits for the rest of its next batch.
-        ahead = self._place.cpus + 2 * max((model.batch for model in models.values()), default=1)
-        for measured in ordered(self._decoders, lambda got: _measure(got, wanted, models), to_decode(), ahead=ahead):
-            tally += Tally(decoded=int(measured.decoded), unreadable=int(not measured.decoded))
-            for name, row in measured.rows.items():
-                rows[name][measured.content] = row
-            for name, array in measured.inputs.items():
-                waiting[name].append((measured.content, array))
-                if len(waiting[name]) == models[name].batch:
-                    run(name)
-        for name, extractor in wanted.items():
-            if name in models:
-                run(name)
-            if rows[name]:
-                facts.write(self._store, name, extractor.columns(), rows[name])
-        if events:  # last: an event that is there has all its facts
-            facts.write(self._store, ingest_facts.IDENTITY, ingest_facts.columns(), events)
-        return tally
+        ahead = self._place.cpus + 2 * max((loaded.model.batch for loaded in models.values()), default=1)
+        decoding = ordered(self._decoders, measure, self._until_all_begun(fetching, turn), ahead=ahead)
+        self._modelling.wait(turn)
+        idle = time.monotonic() - self._ended if models and self._ended is not None else 0.0
+        tally = Tally(images=len(shard.items), waited_for_shard_seconds=idle)
+        return _gathered(decoding, wanted, Batches(models, self._runners), tally)
 
-    def _model(self, extractor: ModelExtractor) -> Model:
+    def _until_all_begun(self, fetching: Iterator[Future[_Bytes]], turn: int) -> Iterator[Future[_Bytes]]:
+        """`fetching`; when it is used up, the next turn may begin to decode, behind ours in the queue."""
+        yield from fetching
+        if self._decoders is not None:
+            self._decoding.end(turn)
+
+    def _write(self, shard: Shard, found: _Found) -> None:
+        for extractor in shard.extractors:
+            rows = found.rows[extractor.identity()]
+            if rows:
+                facts.write(self._store, extractor.identity(), extractor.columns(), rows)
+        if found.events:  # last: an event that is there has all its facts
+            facts.write(self._store, ingest_facts.IDENTITY, ingest_facts.columns(), found.events)
+
+    def _model(self, extractor: ModelExtractor) -> Loaded:
+        """The model, loaded once. Only one thread may call this at a time."""
         identity = extractor.identity()
         if identity not in self._models:
-            self._models[identity] = extractor.load(threads=self._place.cpus, gpu=self._place.gpu)
+            threads = self._place.model_threads or self._place.cpus
+            model = extractor.load(threads=threads, gpu=self._place.gpu)
+            self._models[identity] = Loaded(model, min(extractor.runs_at_once, RUNNERS))
         return self._models[identity]
+
+
+@dataclass(frozen=True)
+class _Bytes:
+    """An item's bytes, None if it changed or went away since it was planned; and when that was known."""
+
+    got: Fetched | None
+    at: float
+
+
+def _fetched(store: Store, item: Item) -> _Bytes:
+    got = _fetch_or_none(store, item)
+    return _Bytes(got, time.monotonic())
 
 
 def _fetch_or_none(store: Store, item: Item) -> Fetched | None:
@@ -154,21 +184,63 @@ def _fetch_or_none(store: Store, item: Item) -> Fetched | None:
         return None
 
 
-def _measure(got: Fetched, wanted: Mapping[str, Extractor], models: Mapping[str, Model]) -> _Measured:
-    """All facts of one image from one decode; an unreadable one has its reason in every row."""
-    try:
-        image = decode(got.data, max_pixels=MAX_PIXELS)
-    except Unreadable as error:
-        said = f"{error.check}: {error}"
-        return _Measured(got.content, {name: {facts.ERROR: said} for name in wanted}, {}, decoded=False)
-    rows = {name: e.measure(image) for name, e in wanted.items() if isinstance(e, PixelExtractor)}
-    inputs = {name: model.prepare(image) for name, model in models.items()}
-    return _Measured(got.content, rows, inputs, decoded=True)
+class _Measuring:
+    """All facts of one image after the other from one decode, each content once; called from any thread."""
+
+    def __init__(self, wanted: Mapping[str, Extractor], models: Mapping[str, Loaded]) -> None:
+        self._pixels = {name: e for name, e in wanted.items() if isinstance(e, PixelExtractor)}
+        self._wanted = tuple(wanted)
+        self._models = models
+        self._lock = threading.Lock()
+        self._seen: set[str] = set()
+
+    def __call__(self, coming: Future[_Bytes]) -> _Measured:
+        """What comes of an item's bytes, once they are there; an unreadable image has its reason in every row."""
+        there = coming.result()
+        got, fetched = there.got, there.at
+        if got is None or not self._is_new(got.content):
+            return _Measured(got, fetched)
+        begun_at = time.monotonic()
+        try:
+            image = decode(got.data, max_pixels=MAX_PIXELS)
+        except Unreadable as error:
+            row: Row = {facts.ERROR: f"{error.check}: {error}"}
+            return _Measured(got, fetched, dict.fromkeys(self._wanted, row), unreadable=True)
+        rows = {name: extractor.measure(image) for name, extractor in self._pixels.items()}
+        inputs = {name: loaded.model.prepare(image) for name, loaded in self._models.items()}
+        return _Measured(got, fetched, rows, inputs, time.monotonic() - begun_at, decoded=True)
+
+    def _is_new(self, content: str) -> bool:
+        """Whether `content` is worth decoding, and is not being decoded already."""
+        with self._lock:
+            if not content or content in self._seen:
+                return False
+            self._seen.add(content)
+            return True
 
 
-def _run(model: Model, batch: Sequence[tuple[str, np.ndarray]]) -> dict[str, Row]:
-    results = model.run([array for _, array in batch])
-    return {content: row for (content, _), row in zip(batch, results, strict=True)}
+def _gathered(decoding: Iterator[_Measured], wanted: Mapping[str, Extractor], batches: Batches, tally: Tally) -> _Found:
+    """Everything measured, the models' part too."""
+    rows: dict[str, dict[str, Row]] = {name: batches.rows.get(name, {}) for name in wanted}
+    events: dict[str, Row] = {}
+    seconds = 0.0
+    for measured in batches.awaited(decoding):
+        got = measured.got
+        if got is None:
+            tally += Tally(skipped=1)
+            continue
+        if got.row is not None:
+            events[got.item.id] = got.row
+        if got.content:
+            tally += Tally(read=1, read_bytes=len(got.data), ingested=int(got.stored))
+        tally += Tally(decoded=int(measured.decoded), unreadable=int(measured.unreadable))
+        seconds += measured.seconds
+        for name, row in measured.rows.items():
+            rows[name][got.content] = row
+        for name, array in measured.inputs.items():
+            batches.add(name, got.content, array)
+    batches.finish()
+    return _Found(rows, events, tally + batches.tally + Tally(decoding_seconds=seconds))
 
 
 def quarantine(store: Store, shard: Shard, reason: str) -> Tally:

@@ -22,6 +22,8 @@ app = typer.Typer(
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 Url = Annotated[str, typer.Argument(help="URL of the dataset: s3:// gs:// az:// or file://", metavar="DATASET")]
 Number = Annotated[int | None, typer.Option("--version", "-v", help="Version number; the newest if not given.", min=1)]
+OneRole = Annotated[str | None, typer.Option("--role", help="Samples of this role; all but the rejected if not given.")]
+Triggers = Annotated[list[str] | None, typer.Option("--trigger", help="A trigger word; may be given more than once.")]
 
 
 @app.command()
@@ -140,6 +142,56 @@ def dups(
     from imageyard.service.dups_command import Wanted, show_duplicates
 
     show_duplicates(dataset, version, Wanted(image, tier, kept, limit), as_json=as_json)
+
+
+@app.command()
+def tags(
+    dataset: Url,
+    version: Number = None,
+    role: OneRole = None,
+    top: Annotated[int, typer.Option(help="Tags to list at most.", min=1)] = 30,
+    source: Annotated[
+        str | None, typer.Option(help="Where tags are taken from: tags, or captions; what there is if not given.")
+    ] = None,
+    trigger: Triggers = None,
+    as_json: Json = False,
+) -> None:
+    """Count tags: frequency, which stand together, rare, near-identical and contradicting ones, what is missing."""
+    from imageyard.service.tags_command import Asked, show_tags
+
+    show_tags(dataset, version, Asked(role, source, tuple(trigger or ()), top), as_json=as_json)
+
+
+@app.command()
+def captions(
+    dataset: Url,
+    version: Number = None,
+    role: OneRole = None,
+    trigger: Triggers = None,
+    limit: Annotated[
+        list[str] | None, typer.Option(help="A model (sd15, sdxl, sdxl-150, sdxl-225, sd3, flux), or tokens it reads.")
+    ] = None,
+    unit: Annotated[str, typer.Option(help="What short and long are counted in: tokens, words or tags.")] = "tokens",
+    as_json: Json = False,
+) -> None:
+    """Judge captions: lengths in CLIP's tokens, what models would cut, rules that are broken, trigger words."""
+    from imageyard.service.captions_command import Asked, show_captions
+
+    show_captions(dataset, version, Asked(role, tuple(trigger or ()), tuple(limit or ()), unit), as_json=as_json)
+
+
+@app.command()
+def coverage(
+    dataset: Url,
+    version: Number = None,
+    profile: Annotated[str, typer.Option(help="What is trained: character, style or concept.")] = "character",
+    role: OneRole = None,
+    as_json: Json = False,
+) -> None:
+    """Compare a training set with a shot list: what it shows, what too often, and what to shoot or find next."""
+    from imageyard.service.coverage_command import show_coverage
+
+    show_coverage(dataset, version, profile=profile, role=role, as_json=as_json)
 
 
 def main() -> None:

@@ -32,6 +32,8 @@ steps:
   - validate: {{min_side: 256}}
   - dedup: {{within: 31}}
   - tag: {{model: efficientnet-lite0, threshold: 0.3, blacklist: [bubble]}}
+  - trigger: my_demo
+  - compose: "{{caption}}, {{tags}}"
   - split: {{test: 0.1, validation: 0.1}}
 """
 
@@ -115,13 +117,12 @@ def _read_a_batch(dataset: Dataset, version: Version) -> None:
     size = min(4, version.manifests[role].lines)
     batch = next(iter(VersionStream(dataset, version.number, role, global_batch=size, transform=square).batches()))
     images = batch["image"]
-    said = [caption or ", ".join(tags[:6]) for caption, tags in zip(batch["caption"], batch["tags"], strict=True)]
     say(f"\nthe first batch that a training loader reads from version {version.number}, role {role}:")
     say(f"images {tuple(images.shape)} {str(images.dtype).removeprefix('torch.')}")
     table(
         "",
-        ("image", "caption or tags"),
-        [(names[ref], text) for ref, text in zip(batch["source_ref"], said, strict=True)],
+        ("image", "text"),
+        [(names[ref], text) for ref, text in zip(batch["source_ref"], batch["text"], strict=True)],
     )
 
 

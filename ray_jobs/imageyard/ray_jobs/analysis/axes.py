@@ -63,7 +63,7 @@ class Axis:
     notes: tuple[str, ...]
     """Plain sentences on what else is amiss, each with its numbers."""
     strays: Affected
-    """Where one value should be on all: the images that have another one."""
+    """Where one value should be on all: the images that have another one, once for each."""
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ class AxisCount:
             rivals = [seen for seen in values if seen.images > STRAY * self.said]
             if len(rivals) > 1:
                 told = ", ".join(f"{seen.value} {seen.images}" for seen in rivals)
-                notes.append(f"{self.plan.name} disagree: {told} of {self.said} images")
+                notes.append(f"{self.plan.name}: the images disagree: {told} of {self.said}")
         return notes
 
     def _strays(self, values: Sequence[Seen]) -> Affected:

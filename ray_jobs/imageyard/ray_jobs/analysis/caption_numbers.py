@@ -11,7 +11,7 @@ from imageyard.ray_jobs.analysis.affected import Affected, Tally
 from imageyard.ray_jobs.analysis.caption_limits import DEFAULT, LIMITS, limit_of
 from imageyard.ray_jobs.analysis.caption_set import CaptionSet, caption_set
 from imageyard.ray_jobs.analysis.clip_tokens import Unit, chunks, tokens
-from imageyard.ray_jobs.analysis.findings import CONSISTENCY, Broken, Consistency, Finding, Findings
+from imageyard.ray_jobs.analysis.findings import CONSISTENCY, Broken, Consistency, Finding, Findings, Part
 from imageyard.ray_jobs.analysis.said import Reading, further_captions, training_text
 from imageyard.ray_jobs.analysis.spread import Bin, Spread, bins, spread
 from imageyard.ray_jobs.analysis.text_findings import broken_rules
@@ -19,12 +19,29 @@ from imageyard.ray_jobs.analysis.trigger_words import Presence, Trigger
 from imageyard.ray_jobs.caption_text import is_prose, pieces_of
 from imageyard.ray_jobs.origin import called
 
+__all__ = [
+    "Bin",
+    "Bounds",
+    "CaptionNumbers",
+    "Consistency",
+    "Finding",
+    "LengthUnit",
+    "Limit",
+    "Part",
+    "Spread",
+    "TriggerCoverage",
+    "caption_numbers",
+]
+
+
+LengthUnit = Literal["tokens", "words", "tags"]
+
 
 @dataclass(frozen=True)
 class Bounds:
     """How long a caption should be; the numbers of LoRA guides, which say tokens and mean those of CLIP."""
 
-    unit: Literal["tokens", "words", "tags"] = "tokens"
+    unit: LengthUnit = "tokens"
     """What is counted; 20 tokens are some 7 tags."""
     short: int = 20
     """Fewer are too short (CAP-SHORT)."""
@@ -44,9 +61,10 @@ class Limit:
     tokens: int
     """It reads so many, without begin and end."""
     encoder: str
-    """Which text encoder that is; tokens of T5 are estimated by CLIP's."""
+    """Which text encoder reads them; tokens of T5 are estimated by CLIP's."""
     asked: bool
-    """Whether the caller named it; the others are for information."""
+    """Whether CAP-CUT is asked of it: the caller named it, or nobody named any and it is what trainers read unless told
+    otherwise. The others are for information."""
     cut: Affected
     """Images whose training text is longer, so that its end is cut silently."""
 
@@ -186,7 +204,9 @@ class _Found:
             pieces=spread(self._pieces),
             histogram=bins(self._tokens),
             chunks=_chunks(self._tokens),
-            limits=tuple(Limit(*limit, tally.done()) for limit, tally in self._limits),
+            limits=tuple(
+                Limit(name, most, encoder, asked, tally.done()) for (name, most, encoder, asked), tally in self._limits
+            ),
             findings=self._findings.done(self._images),
             consistency=self._findings.consistency(self._images),
             triggers=tuple(

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 from imageyard.ray_jobs.analysis.conflicts import conflicts
-from imageyard.ray_jobs.caption_text import bare, same_as
+from imageyard.ray_jobs.analysis.said import form_of
+from imageyard.ray_jobs.caption_text import bare
 
 RESERVED = ("|||", ";;;", "{", "}")
 """What kohya's trainer reads as separators and wildcards."""
@@ -75,7 +76,7 @@ _QUALITY = frozenset(
         "trending on artstation",
     ]
 )
-_QUALITY_FORMS = frozenset(map(same_as, _QUALITY))
+_QUALITY_FORMS = frozenset(map(form_of, _QUALITY))
 _QUOTED = re.compile(r'"[^"\n]*[^\W_][^"\n]*"|“[^”\n]+”')
 
 _FAMILIES = {"HIRAGANA": "Japanese", "KATAKANA": "Japanese", "HANGUL": "Korean", "CJK": "Chinese"}
@@ -101,7 +102,7 @@ def repeated_tags(pieces: Iterable[str]) -> list[str]:
     first: dict[str, str] = {}
     times: Counter[str] = Counter()
     for piece in pieces:
-        form = same_as(piece)
+        form = form_of(piece)
         first.setdefault(form, bare(piece))
         times[form] += 1
     return [first[form] for form, count in times.items() if count > 1]
@@ -109,7 +110,7 @@ def repeated_tags(pieces: Iterable[str]) -> list[str]:
 
 def contradictions(pieces: Iterable[str]) -> list[str]:
     """Tags that contradict each other, such as `day + night`."""
-    return [" + ".join(tags) for _, tags in conflicts({same_as(piece) for piece in pieces})]
+    return [" + ".join(tags) for _, tags in conflicts({form_of(piece) for piece in pieces})]
 
 
 def boilerplate(text: str, pieces: Iterable[str], *, prose: bool) -> list[str]:
@@ -117,7 +118,7 @@ def boilerplate(text: str, pieces: Iterable[str], *, prose: bool) -> list[str]:
     which captioners invent."""
     found = [name for name, pattern in _BOILERPLATE if pattern.search(text)]
     if not prose:
-        found += sorted({bare(piece) for piece in pieces if same_as(piece) in _QUALITY_FORMS})
+        found += sorted({bare(piece) for piece in pieces if form_of(piece) in _QUALITY_FORMS})
     elif _QUOTED.search(text):
         found.append("quoted text")
     return found

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from imageyard.ray_jobs.analysis.caption_rules import phrases, script_of
 from imageyard.ray_jobs.analysis.heavy import Heavy
 from imageyard.ray_jobs.analysis.near_tags import near_tags
-from imageyard.ray_jobs.analysis.said import Reading, from_a_model, tags_of, training_text
-from imageyard.ray_jobs.caption_text import bare, is_prose, pieces_of, same_as
+from imageyard.ray_jobs.analysis.said import Reading, form_of, from_a_model, tags_of, training_text
+from imageyard.ray_jobs.caption_text import bare, is_prose, pieces_of
 
 REPEATED = 0.2
 """A text or a phrase is repeated if more than this share of the texts have it."""
@@ -68,7 +68,7 @@ def caption_set(samples: Reading) -> CaptionSet:
         else:
             written.update({bare(piece) for piece in pieces_of(text)})
         if from_a_model(sample):
-            known.update(same_as(tag.name) for tag in tags_of(sample))
+            known.update(form_of(tag.name) for tag in tags_of(sample))
     counts: Counter[str] = Counter()
     often: Counter[str] = Counter()
     for sample in samples():

@@ -63,7 +63,7 @@ def counted(text: str) -> int:
 def approximate(text: str) -> int:
     """Pieces of CLIP's pattern, each of which is one token or more: letters, single digits, runs of other signs.
 
-    So it is a lower bound; of tag lists it finds about 85 % of the tokens.
+    So it is a lower bound: 95 % of the tokens of lists of common tags, less of names and of other scripts.
     """
     return len(_PIECE.findall(cleaned(text)))
 

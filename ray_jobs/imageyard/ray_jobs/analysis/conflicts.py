@@ -35,7 +35,7 @@ def _of(colours: str, noun: str) -> tuple[str, ...]:
 EXCLUSIVE: tuple[Exclusive, ...] = (
     Exclusive("girls", GIRLS, unless=("multiple views",)),
     Exclusive("boys", BOYS, unless=("multiple views",)),
-    Exclusive("people", ("solo", "no humans"), unless=()),
+    Exclusive("people", ("solo", "no humans")),
     *(
         Exclusive("people", ("solo", several), unless=("multiple views",))
         for several in (*GIRLS[1:], *BOYS[1:], "multiple girls", "multiple boys")
@@ -55,10 +55,23 @@ EXCLUSIVE: tuple[Exclusive, ...] = (
             "colored tips",
             "split-color hair",
             "rainbow hair",
+            "highlights",
             "multiple views",
         ),
     ),
-    Exclusive("eye colour", _of(EYES, "eyes"), solo=True, unless=("heterochromia", "multiple views")),
+    Exclusive(
+        "eye colour",
+        _of(EYES, "eyes"),
+        solo=True,
+        unless=(
+            "heterochromia",
+            "multicolored eyes",
+            "two-tone eyes",
+            "gradient eyes",
+            "rainbow eyes",
+            "multiple views",
+        ),
+    ),
     Exclusive("hair length", ("short hair", "medium hair", "long hair"), solo=True, unless=("multiple views",)),
 )
 """What the reference of taggers lists, and what follows from it; extend it by passing a longer one."""

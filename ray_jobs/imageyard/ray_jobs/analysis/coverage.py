@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from imageyard.manifests.dataset import Dataset
 from imageyard.manifests.errors import VersionError
-from imageyard.manifests.version import Role, Version
+from imageyard.manifests.version import Version
 from imageyard.ray_jobs.analysis.affected import Affected, Tally
-from imageyard.ray_jobs.analysis.axes import Axis, AxisCount, Cross, CrossCount, cross
-from imageyard.ray_jobs.analysis.looks import EXTRACTOR, Looks, looks
+from imageyard.ray_jobs.analysis.axes import Axis, AxisCount, Cross, CrossCount, Excess, Seen, cross
+from imageyard.ray_jobs.analysis.looks import EXTRACTOR, Looks, Outlier, looks
 from imageyard.ray_jobs.analysis.next_shots import Shot, Size, next_shots, size_of
-from imageyard.ray_jobs.analysis.said import reading
+from imageyard.ray_jobs.analysis.said import Reading, reading
 from imageyard.ray_jobs.analysis.shot_list import PROFILES
 from imageyard.ray_jobs.analysis.shot_plan import Profile
 from imageyard.ray_jobs.analysis.shot_words import Described, Source, described, tagger_names
+
+__all__ = [
+    "Axis",
+    "Coverage",
+    "Cross",
+    "Excess",
+    "Looks",
+    "Outlier",
+    "Seen",
+    "Shot",
+    "Size",
+    "Source",
+    "coverage",
+    "profile_of",
+]
 
 KNOWN_SHARE, KNOWN_AXES = 0.1, 2
 """Something can be said of a set if at least so many core axes are known of at least this share of its images."""
@@ -35,7 +49,7 @@ class Coverage:
     matched: int
     """Images of which at least one axis is known."""
     usable: bool
-    """Whether enough is known to say what is missing. If not, `axes`, `crosses`, `remove` and `next_shots` are empty."""
+    """Whether enough is known to say what is missing; if not, `axes`, `crosses`, `remove`, `next_shots` are empty."""
     reason: str
     """A sentence: what was read, or why nothing can be said."""
     size: Size
@@ -57,9 +71,13 @@ def profile_of(name: str) -> Profile:
 
 
 def coverage(
-    dataset: Dataset, version: Version, *, profile: str | Profile = "character", roles: Sequence[Role] = ()
+    dataset: Dataset,
+    version: Version,
+    *,
+    samples: Reading | None = None,
+    profile: str | Profile = "character",
 ) -> Coverage:
-    """How the images of `roles`, or if none are named of all but the rejected, cover `profile`.
+    """How `samples` of a version, or if none are given all but the rejected, cover `profile`.
 
     A profile is a name of `shot_list.PROFILES` or one of the caller's own (`shot_plan.extended`). Samples are read
     once and not held; of each only its key and name is, and only if the version has embeddings. Raises VersionError
@@ -68,7 +86,7 @@ def coverage(
     wanted = profile_of(profile) if isinstance(profile, str) else profile
     found = _Found(wanted)
     named: list[tuple[str, str]] = []
-    for one in described(dataset, version, reading(dataset, version, roles)):
+    for one in described(dataset, version, samples or reading(dataset, version)):
         found.add(one)
         if EXTRACTOR in version.extractors:
             named.append((one.key, one.name))
@@ -102,7 +120,8 @@ class _Found:
             self._several.add(one.name)
 
     def done(self, model: str, found: Looks | None) -> Coverage:
-        source = min(self._sources, key=lambda kind: (-self._sources[kind], kind)) if self._sources else None
+        ranked: list[Source] = sorted(self._sources, key=lambda kind: (-self._sources[kind], kind))
+        source = ranked[0] if ranked else None
         usable = self._usable()
         size = size_of(self._profile, self._images, found.clusters if found else None)
         by_taggers = source in ("scores", "tags")

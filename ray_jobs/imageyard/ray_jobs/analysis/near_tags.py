@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from typing import Literal
 
@@ -109,12 +109,17 @@ def one_letter_apart(first: str, second: str) -> bool:
 def _letter_slips(whole: Mapping[str, int]) -> Iterator[tuple[str, dict[str, int]]]:
     """(frequent tag, its rare neighbours by images); a rare tag is told of its most frequent neighbour alone."""
     text = {form: normal(form) for form in whole}
+    words: Counter[str] = Counter()
     under: defaultdict[str, list[str]] = defaultdict(list)
-    for form in whole:
+    for form, images in whole.items():
+        words.update(dict.fromkeys(_WORDS.findall(text[form]), images))
         for key in _deletions(text[form]):
             under[key].append(form)
     best: dict[str, str] = {}
-    order: Callable[[str], tuple[int, str]] = lambda form: (whole[form], form)  # noqa: E731  # a key, used thrice
+
+    def order(form: str) -> tuple[int, str]:
+        return whole[form], form
+
     for forms in under.values():
         forms.sort(key=order, reverse=True)
         for at, rare in enumerate(forms):
@@ -123,7 +128,7 @@ def _letter_slips(whole: Mapping[str, int]) -> Iterator[tuple[str, dict[str, int
                     break
                 if rare in best and order(best[rare]) >= order(frequent):
                     break
-                if _slip(text[frequent], text[rare]):
+                if _slip(text[frequent], text[rare], words):
                     best[rare] = frequent
                     break
     slips: defaultdict[str, dict[str, int]] = defaultdict(dict)
@@ -137,17 +142,21 @@ def _deletions(text: str) -> set[str]:
     return {text, *(text[:at] + text[at + 1 :] for at in range(len(text)))}
 
 
-def _slip(first: str, second: str) -> bool:
-    """Whether a slip of the pen makes one of the other: one letter of one word of some length, and never a digit."""
-    a, b = _WORDS.findall(first), _WORDS.findall(second)
-    if len(a) != len(b) or not one_letter_apart(first, second):
+def _slip(frequent: str, rare: str, images: Mapping[str, int]) -> bool:
+    """Whether `rare` is `frequent` but for a slip: one letter of one longer word, not its first and no digit.
+
+    `images` says how often each word stands in any tag: `white skirt` is rare, but skirts are not.
+    """
+    a, b = _WORDS.findall(frequent), _WORDS.findall(rare)
+    if len(a) != len(b) or not one_letter_apart(frequent, rare):
         return False
     differing = [(x, y) for x, y in zip(a, b, strict=True) if x != y]
     if len(differing) != 1:
         return False
     x, y = differing[0]
     digits = [sign for sign in x if sign.isdigit()] != [sign for sign in y if sign.isdigit()]
-    return not digits and min(len(x), len(y)) >= SHORTEST
+    long = min(len(x), len(y)) >= SHORTEST
+    return long and x[0] == y[0] and not digits and images[x] > RATIO * images[y]
 
 
 def _letters(form: str) -> str:

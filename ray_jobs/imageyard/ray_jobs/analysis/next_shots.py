@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil
+from typing import Literal
 
 from imageyard.ray_jobs.analysis.axes import Axis, Cross, Seen
 from imageyard.ray_jobs.analysis.shot_plan import AxisPlan, Profile
@@ -42,7 +43,7 @@ class Size:
     least: int
     most: int
     """What the profile wants."""
-    severity: str | None
+    severity: Literal["error", "warning", "info"] | None
     """`error` below half of the least, `warning` below the least, `info` above the most; None where it is right."""
     reason: str
     """A sentence."""
@@ -53,7 +54,7 @@ def size_of(profile: Profile, images: int, effective: int | None) -> Size:
     counted = images if effective is None else min(images, effective)
     wanted = f"{profile.least} to {profile.most} wanted for a {profile.name}"
     told = f"{images} image{'' if images == 1 else 's'}"
-    severity = None
+    severity: Literal["error", "warning", "info"] | None = None
     if images < profile.least:
         severity = "error" if 2 * images < profile.least else "warning"
     elif counted < profile.least:
@@ -112,8 +113,8 @@ def _excess(plan: AxisPlan, axis: Axis, images: int) -> Iterator[tuple[float, Sh
     for excess in axis.excess:
         need = ceil(excess.images / excess.threshold - images - 1e-9)
         said = (
-            f"{plan.name}: {excess.share:.0%} of the pictures are {excess.value} (at most {excess.threshold:.0%} "
-            f"wanted); add {need} that are not, such as {_others(plan, axis, excess.value)}"
+            f"{plan.name}: {excess.value} on {_percent(excess.share)} of the pictures (at most "
+            f"{_percent(excess.threshold)} wanted); add {need} without, such as {_others(plan, axis, excess.value)}"
         )
         over = (excess.share - excess.threshold) / (1 - excess.threshold)
         yield over, Shot(said, plan.name, None, images - excess.images, need)
@@ -125,8 +126,10 @@ def _alone(profile: Profile, axis: Axis, images: int) -> Iterator[tuple[float, S
     one = next((seen for seen in axis.values if seen.value == "one"), Seen("one", 0, 0.0, ()))
     if one.share < profile.solo:
         need = ceil((profile.solo * images - one.images) / (1 - profile.solo) - 1e-9)
-        said = f"people: {one.share:.0%} of the pictures show one person alone (at least {profile.solo:.0%} wanted)"
-        said += "; crop or replace those of several"
+        said = (
+            f"people: one person alone on {_percent(one.share)} of the pictures (at least {_percent(profile.solo)} "
+            "wanted); crop or replace those of several"
+        )
         yield 1 - one.share / profile.solo, Shot(said, axis.name, "one", one.images, need)
 
 
@@ -144,8 +147,13 @@ def _empty(one: Cross, axes: Sequence[Axis], size: Size) -> Iterator[Shot]:
 def _others(plan: AxisPlan, axis: Axis, but: str = "") -> str:
     """Values to try: of those that are not `but` the ones with the fewest images, in the order of the profile."""
     have = {seen.value: seen.images for seen in axis.values}
-    names = [value.name for value in plan.values if value.name != but]
+    untold = {seen.value for seen in axis.values if not seen.tellable}
+    names = [value.name for value in plan.values if value.name not in (but, *untold)]
     return ", ".join(sorted(names, key=lambda name: have.get(name, 0))[:SUGGESTED])
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
 
 
 def _s(count: int) -> str:

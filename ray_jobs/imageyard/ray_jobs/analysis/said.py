@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from imageyard.manifests.dataset import Dataset
 from imageyard.manifests.sample import Sample
 from imageyard.manifests.version import ROLES, Role, Version
-from imageyard.ray_jobs.caption_text import joined
-from imageyard.ray_jobs.state import CAPTION, TAGS
+from imageyard.ray_jobs.caption_text import joined, same_as
+from imageyard.ray_jobs.state import CAPTION, TAGS, TEXT
 
-TEXT = "text"
 FURTHER = "caption-"
 """How the names of further captions of an image begin."""
+
+form_of = lru_cache(maxsize=1 << 16)(same_as)
+"""`same_as`, remembered: the same tags come again and again."""
 
 Reading = Callable[[], Iterable[Sample]]
 """Samples that can be read more than once, so that none need be held."""
@@ -36,25 +39,31 @@ class Tag(NamedTuple):
     """Its confidence, if one is said."""
 
 
-def reading(dataset: Dataset, version: Version, roles: Sequence[Role] = ()) -> Reading:
-    """The samples of `roles`, or if none are named of all but the rejected, in the order of their manifests."""
+def reading(
+    dataset: Dataset, version: Version, roles: Sequence[Role] = (), where: Callable[[Sample], bool] | None = None
+) -> Reading:
+    """The samples of `roles`, or if none are named of all but the rejected, in the order of their manifests; with
+    `where` those of which it is true."""
     wanted = tuple(roles) or tuple(role for role in ROLES if role != "rejected")
 
     def samples() -> Iterator[Sample]:
         for role in wanted:
-            yield from dataset.read(version, role)
+            yield from filter(where, dataset.read(version, role)) if where else dataset.read(version, role)
 
     return samples
 
 
 def training_text(sample: Sample) -> Training:
-    """The composed text of a sample, else its caption, else its tags joined."""
+    """The composed text of a sample, else its caption, else its tags joined; of these the first that is not empty."""
+    empty: str | None = None
     for member in (TEXT, CAPTION):
         value = sample.value(member)
         if isinstance(value, str):
-            return Training(member, value)
+            if value:
+                return Training(member, value)
+            empty = empty or member
     tags = tags_of(sample)
-    return Training(TAGS, joined(tag.name for tag in tags)) if tags else Training(None, "")
+    return Training(TAGS, joined(tag.name for tag in tags)) if tags else Training(empty, "")
 
 
 def tags_of(sample: Sample) -> list[Tag]:

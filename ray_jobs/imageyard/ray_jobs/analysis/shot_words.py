@@ -14,8 +14,8 @@ from imageyard.manifests.sample import Sample
 from imageyard.manifests.version import Version
 from imageyard.ray_jobs import facts
 from imageyard.ray_jobs.analysis.conflicts import is_solo
-from imageyard.ray_jobs.analysis.said import Reading, tags_of, training_text
-from imageyard.ray_jobs.caption_text import is_prose, pieces_of, same_as
+from imageyard.ray_jobs.analysis.said import Reading, form_of, tags_of, training_text
+from imageyard.ray_jobs.caption_text import is_prose, pieces_of
 from imageyard.ray_jobs.models import table
 from imageyard.ray_jobs.origin import called
 from imageyard.ray_jobs.tag_text import normal
@@ -55,15 +55,17 @@ class _Tagger:
 def tagger_names(version: Version) -> tuple[str, ...]:
     """The models that tagged a version, as its recipe names them, in the order of its extractors."""
     steps: Any = version.recipe.get("steps") or ()
-    models = (parameters.get("model") for step in steps for kind, parameters in step.items() if kind == "tag")
+    asked = (said for step in steps for kind, said in step.items() if kind == "tag")
+    models = (model for said in asked for model in (said.get("model"), *(said.get("also") or ())))
     return tuple(dict.fromkeys(PurePath(str(model)).name for model in models if model))
 
 
 def described(dataset: Dataset, version: Version, samples: Reading) -> Iterator[Described]:
     """Each of `samples` in words, BATCH at a time.
 
-    A tag counts from the default threshold of its model on, whatever the recipe's: thresholds and blacklists of a
-    recipe are for captions, which leave out what should stick to the trigger.
+    A tag counts from the default threshold of its model in the table on, or of one that is not in it from 0.35, and a
+    character from 0.85, whatever the recipe's: thresholds and blacklists of a recipe are for captions, which leave out
+    what should stick to the trigger. Of several taggers one is enough.
     """
     taggers = _taggers(version)
     rest = iter(samples())
@@ -105,7 +107,7 @@ def _scores(
         for tag, category, score in zip(row["tag"], row["category"], row["score"], strict=True):
             if category == _RATING:
                 continue
-            form = normal(tag)
+            form = form_of(tag)
             faint.add(form)
             if round(score, 4) >= (tagger.character if category == _CHARACTER else tagger.general):
                 counting.add(form)
@@ -120,12 +122,12 @@ def _described(sample: Sample, scored: Sequence[tuple[frozenset[str], frozenset[
         return Described(name, key, words, frozenset().union(*(faint for _, faint in scored)), "scores")
     tags = tags_of(sample)
     if tags:
-        words = _counted(same_as(tag.name) for tag in tags)
+        words = _counted(form_of(tag.name) for tag in tags)
         return Described(name, key, words, words, "tags")
     text = training_text(sample).text
     if not text.strip():
         return Described(name, key, frozenset(), frozenset(), None)
-    words = frozenset(_phrases(text)) if is_prose(text) else _counted(map(same_as, pieces_of(text)))
+    words = frozenset(_phrases(text)) if is_prose(text) else _counted(map(form_of, pieces_of(text)))
     return Described(name, key, words, words, "captions")
 
 

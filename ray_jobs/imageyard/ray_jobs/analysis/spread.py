@@ -16,7 +16,7 @@ class Spread:
     minimum: int
     median: float
     mean: float
-    p95: int
+    p95: float
     """The smallest number that at least 95 % of captions do not exceed."""
     maximum: int
 

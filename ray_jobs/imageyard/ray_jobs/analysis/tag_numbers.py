@@ -12,13 +12,26 @@ from imageyard.manifests.sample import Sample
 from imageyard.ray_jobs.analysis.affected import Affected, Tally
 from imageyard.ray_jobs.analysis.conflicts import conflicts
 from imageyard.ray_jobs.analysis.near_tags import NearTags, near_tags
-from imageyard.ray_jobs.analysis.said import Reading, from_a_model, tags_of, training_text
+from imageyard.ray_jobs.analysis.said import Reading, form_of, from_a_model, tags_of, training_text
 from imageyard.ray_jobs.analysis.spread import median
 from imageyard.ray_jobs.analysis.tag_pairs import TagMatrix, TagPair, matrix, pairs, together
 from imageyard.ray_jobs.analysis.trigger_words import Trigger
-from imageyard.ray_jobs.caption_text import bare, is_prose, pieces_of, same_as
+from imageyard.ray_jobs.caption_text import bare, is_prose, pieces_of
 from imageyard.ray_jobs.origin import called
 from imageyard.ray_jobs.state import TAGS
+
+__all__ = [
+    "Completeness",
+    "Conflict",
+    "NearTags",
+    "Source",
+    "TagCount",
+    "TagMatrix",
+    "TagNumbers",
+    "TagPair",
+    "TagsPerImage",
+    "tag_numbers",
+]
 
 ALWAYS = 0.95
 """A tag on more than this share of the images is on all, for what a model learns of it."""
@@ -239,14 +252,14 @@ def tag_numbers(
 
 def _from_tags(sample: Sample) -> _Said:
     tags = tags_of(sample)
-    scores = {same_as(tag.name): tag.score for tag in tags if tag.score is not None}
-    return _Said([(same_as(tag.name), tag.name) for tag in tags], scores)
+    scores = {form_of(tag.name): tag.score for tag in tags if tag.score is not None}
+    return _Said([(form_of(tag.name), tag.name) for tag in tags], scores)
 
 
 def _from_caption(sample: Sample) -> _Said:
     text = training_text(sample).text
     pieces = [] if is_prose(text) else pieces_of(text)
-    return _Said([(same_as(piece), bare(piece)) for piece in pieces], {})
+    return _Said([(form_of(piece), bare(piece)) for piece in pieces], {})
 
 
 def _per_image(counts: _Counts) -> TagsPerImage:

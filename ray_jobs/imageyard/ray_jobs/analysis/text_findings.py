@@ -32,12 +32,12 @@ def broken_rules(text: str, pieces: Sequence[str], *, prose: bool, whole: Captio
         ),
         Broken(
             "CAP-REPEAT",
-            f"the same text as on more than {REPEATED:.0%} of the images",
+            f"the same text as on more than {100 * REPEATED:.0f} % of the images",
             tuple({" ".join(text.split())} & whole.repeated),
         ),
         Broken(
             "CAP-REPEAT",
-            f"a phrase of {PHRASE} words that more than {REPEATED:.0%} of the sentences have",
+            f"a phrase of {PHRASE} words that more than {100 * REPEATED:.0f} % of the sentences have",
             tuple(phrase for phrase in rules.phrases(text, PHRASE) if prose and phrase in whole.phrases),
         ),
     ]

@@ -12,18 +12,19 @@ from pydantic import Field, field_validator
 
 from imageyard.manifests.errors import JobError
 from imageyard.manifests.sample import Json, Sample
-from imageyard.ray_jobs.caption_text import pieces_of, same_as, with_words
+from imageyard.ray_jobs.caption_text import joined, pieces_of, same_as, with_words
 from imageyard.ray_jobs.edits.base import About, Edit, Words
-from imageyard.ray_jobs.edits.wording import Piece, Wording, attributes_of, wordings
+from imageyard.ray_jobs.edits.wording import TRIGGERS, WORDS, Piece, Wording, attributes_of, wordings
 from imageyard.ray_jobs.origin import called
-from imageyard.ray_jobs.state import State, World
+from imageyard.ray_jobs.state import CAPTION, CUSTOM, State, World, labelled
 from imageyard.ray_jobs.tag_text import normal
 
 
 class Trigger(Edit):
     """Puts the words in, in their order; another spelling of one becomes it, and a repeated one goes.
 
-    In sentences a trigger that stands among the words is there already, and is left where it is.
+    An image without any words gets a caption of these alone, unless `on` leaves captions out. In sentences a trigger
+    that stands among the words is there already, and is left where it is.
     """
 
     kind: ClassVar[str] = "trigger"
@@ -45,6 +46,17 @@ class Trigger(Edit):
         if len({same_as(word) for word in value}) < len(value):
             raise ValueError("a trigger word stands twice; write each once")
         return value
+
+    def decide(self, state: State, world: World) -> State:
+        state = super().decide(state, world)
+        if CAPTION not in self.on:
+            return state
+        samples = list(state.samples)
+        for row in self.chosen(state):
+            if not attributes_of(samples[row], WORDS):
+                said = world.stamp.metadata(CUSTOM, self.kind, **{TRIGGERS: list(self.words)})
+                samples[row] = labelled(samples[row], CAPTION, joined(self.words), said).forget()
+        return replace(state, samples=samples)
 
     def edited(self, words: Wording, about: About) -> Wording:
         """The words with the triggers in them."""

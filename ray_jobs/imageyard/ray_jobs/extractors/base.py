@@ -28,6 +28,8 @@ class Extractor(BaseModel):
     version: ClassVar[int]
     deferred: ClassVar[bool] = False
     """Whether it is so slow that only images are measured which a step wants it for when all else is decided."""
+    most_a_shard: ClassVar[int | None] = None
+    """Images of a shard at most, of an extractor that takes so long that more would be dear to lose."""
 
     @classmethod
     def columns(cls) -> Sequence[pa.Field]:
@@ -65,6 +67,10 @@ class PixelExtractor(Extractor):
 
 class ModelExtractor(Extractor):
     """An extractor that runs a model over batches."""
+
+    runs_at_once: ClassVar[int] = 1
+    """Threads that call the model's `run` side by side where it has a GPU: with two, one batch is put together, or its
+    rows are made, while the other is on the GPU. Only for models whose `run` is thread safe."""
 
     def load(self, *, threads: int, gpu: bool) -> Model:
         """The loaded model, using `threads` CPU threads; raises ModelError, naming file and remedy."""

@@ -37,6 +37,7 @@ class Captioner(ModelExtractor):
     name: ClassVar[str] = "caption"
     version: ClassVar[int] = 1
     deferred: ClassVar[bool] = True
+    most_a_shard: ClassVar[int | None] = 32
 
     model: str
     """The short name."""

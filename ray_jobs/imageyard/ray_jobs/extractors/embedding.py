@@ -31,6 +31,7 @@ class Embedding(ModelExtractor):
 
     name: ClassVar[str] = "embedding"
     version: ClassVar[int] = 1
+    runs_at_once: ClassVar[int] = 2
 
     model: str
     """The short name."""

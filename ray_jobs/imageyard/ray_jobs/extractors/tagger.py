@@ -1,4 +1,4 @@
-"""Tag scores of a picture, by a tagger of the WD14 contract."""
+"""Tag scores of a picture, by a tagger."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pydantic import Field
 from imageyard.manifests.errors import ModelError
 from imageyard.ray_jobs.extractors.base import ModelExtractor
 from imageyard.ray_jobs.models import files, table
+from imageyard.ray_jobs.models.contract import WD14_PIXELS, TaggerContract
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -21,24 +22,29 @@ if TYPE_CHECKING:
 class Tagger(ModelExtractor):
     """Every score from `floor` up, and all ratings; thresholds are for those who read them.
 
-    Its identity is the model's short name, floor, pixels and the sha256 of its files; where the files lie and
-    how many images a run has are not part of it, because they do not change a score: batches always have one
+    Its identity is the model's short name, floor, pixels, contract and the sha256 of its files; where the files lie
+    and how many images a run has are not part of it, because they do not change a score: batches always have one
     size, and between sizes or machines scores agree to about 1e-6 before they are rounded to four decimals.
     """
 
     name: ClassVar[str] = "tags"
     version: ClassVar[int] = 1
+    runs_at_once: ClassVar[int] = 2
 
     model: str
     """The short name."""
     floor: float = Field(default=0.05, ge=0, le=1)
-    preprocess: str = table.WD14_PIXELS
+    preprocess: str = WD14_PIXELS
+    contract: TaggerContract | None = Field(default=None, exclude_if=lambda contract: contract is None)
+    """None for WD14's; then the identity is what it was when there was no other."""
     digests: tuple[tuple[str, str], ...] = Field(exclude=True)
     """(file name, sha256); `files` says them."""
     source: str = Field(exclude=True)
     """The model as it was asked for, which `load` asks for again on its own machine."""
     folder: Path = Field(exclude=True)
     """The models folder."""
+    thresholds: tuple[tuple[str, float], ...] = Field(default=(), exclude=True)
+    """What a tagger.json says of them, by name of category; they shape no score."""
 
     @classmethod
     def locate(cls, model: str, *, folder: Path) -> Tagger:
@@ -47,12 +53,16 @@ class Tagger(ModelExtractor):
         Raises ModelError: what was looked for, where, and what to do.
         """
         found = files.locate(model, folder=folder)
+        said = files.tagger_card(found.onnx.parent)
+        contract = files.tagger_contract(found)
         return cls(
             model=found.name,
-            preprocess=found.entry.preprocess if found.entry else table.WD14_PIXELS,
+            preprocess=contract.pixels,
+            contract=None if contract == table.WD14 else contract,
             digests=tuple(sorted(files.digest(found).items())),
             source=model,
             folder=folder,
+            thresholds=tuple(sorted(said.thresholds.items())) if said else (),
         )
 
     @classmethod
@@ -68,16 +78,21 @@ class Tagger(ModelExtractor):
         )
 
     @property
+    def default_thresholds(self) -> Mapping[str, float]:
+        """The model's own, by name of category (see `tag_categories`); always general's and character's."""
+        entry = table.find(self.model)
+        own = (entry.general, entry.character) if entry else (table.GENERAL, table.CHARACTER)
+        return {"general": own[0], "character": own[1], **dict(self.thresholds)}
+
+    @property
     def default_threshold(self) -> float:
         """The model's own threshold for general tags."""
-        entry = table.find(self.model)
-        return entry.general if entry else table.GENERAL
+        return self.default_thresholds["general"]
 
     @property
     def default_character_threshold(self) -> float:
         """The model's own threshold for character tags."""
-        entry = table.find(self.model)
-        return entry.character if entry else table.CHARACTER
+        return self.default_thresholds["character"]
 
     @property
     def has_rating(self) -> bool:
@@ -100,4 +115,5 @@ class Tagger(ModelExtractor):
                     f"{self.model}: {found.onnx.with_name(name)} has sha256 {here.get(name, 'none: it is missing')}, "
                     f"where the job was planned with {digest}; put the same file on every machine"
                 )
-        return OnnxTagger(found, threads=threads, gpu=gpu, floor=self.floor)
+        contract = self.contract or table.WD14
+        return OnnxTagger(found, threads=threads, gpu=gpu, floor=self.floor, contract=contract)

@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from fnmatch import fnmatchcase
-from glob import escape
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -31,6 +30,8 @@ PART = 8 * 2**20
 """Bytes fetched at a time."""
 SIDE_BY_SIDE = 4
 """Parts fetched at once; with PART, what a copy takes of memory."""
+DIGITS = 16
+"""Of a digest, in the name of a copy."""
 ABANDONED = 24 * 3600
 """Seconds after which what an interrupted copy left is taken away."""
 _SAFE = re.compile(r"[^\x00-\x1f\x7f/\\:]+")
@@ -54,9 +55,10 @@ def name_of(url: str) -> str:
 
 
 def mirrored(url: str, folder: Path, *, wanted: Sequence[str] = ("*",)) -> Path:
-    """A folder in `folder` with the objects below `url` whose file names match one of the patterns `wanted`.
+    """A folder in `folder` with the objects below `url` whose keys match one of the patterns `wanted`.
 
-    Of the folder at `url` and the folders directly in it; hidden files stay where they are. Only what is not in
+    Of the folder at `url` and the folders directly in it: `model.onnx` is that of the first, `*.onnx` all of both.
+    Hidden files stay where they are. Only what is not in
     `folder` yet is copied: a copy's name says the URL and every object's size and ETag, so that a changed object
     makes another copy and the content of one never changes. A copy appears whole or not at all. Safe if several
     processes do it at once: one copies, all get its folder.
@@ -70,7 +72,7 @@ def mirrored(url: str, folder: Path, *, wanted: Sequence[str] = ("*",)) -> Path:
         entries = to_copy(url, store.list(), wanted)
         said = {"url": url, "objects": [[entry.key, entry.size, entry.etag] for entry in entries]}
         text = json.dumps(said, indent=1, ensure_ascii=False)
-        place = folder / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+        place = folder / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:DIGITS]}"
         if _holds(place, text):
             return place
         folder.mkdir(parents=True, exist_ok=True)
@@ -100,7 +102,7 @@ def to_copy(url: str, listed: Iterable[Entry], wanted: Sequence[str]) -> list[En
         if count > MOST_FILES:
             raise ModelError(f"{url}: more than {MOST_FILES} objects lie there; name the folder of one model")
         names = entry.key.split("/")
-        if len(names) > DEPTH or not any(fnmatchcase(names[-1], pattern) for pattern in wanted):
+        if len(names) > DEPTH or not any(fnmatchcase(entry.key, pattern) for pattern in wanted):
             continue
         if not names[-1] and not entry.size:  # how some tools mark a folder
             continue
@@ -172,8 +174,11 @@ def _write(path: Path, parts: Iterable[bytes]) -> None:
 
 
 def _sweep(place: Path) -> None:
-    """Take away what copies of `place` left that were killed."""
-    for left in place.parent.glob(f".{escape(place.name)}.*"):
+    """Take away what copies of this model that were killed left beside `place`."""
+    ours = re.compile(re.escape(f".{place.name[:-DIGITS]}") + f"[0-9a-f]{{{DIGITS}}}" + r"\.[a-z0-9_]{8}")
+    for left in place.parent.iterdir():
+        if not ours.fullmatch(left.name):
+            continue
         with suppress(FileNotFoundError):  # it is being taken away
             if time.time() - max(path.stat().st_mtime for path in (left, *left.rglob("*"))) > ABANDONED:
                 shutil.rmtree(left, ignore_errors=True)

@@ -15,8 +15,9 @@ from imageyard.ray_jobs.models.torch_pixels import TorchPixels
 if TYPE_CHECKING:
     from imageyard.ray_jobs.extractors.base import Row
 
-BINS = 1000
-"""Florence-2 says places as one of a thousand bins on each axis; a place is the middle of its bin."""
+WIDE = 1_000_000
+"""Pixels of the side that Florence-2's places are asked for. It names one of a thousand bins on each axis and means
+its middle; the library cuts that to whole pixels, which of a real picture's size would lose half a bin and more."""
 
 
 class Captioning:
@@ -153,13 +154,13 @@ class Florence(Captioning):
         for token in (self.tokenizer.pad_token, self.tokenizer.bos_token, self.tokenizer.eos_token):
             text = text.replace(token, "")
         task = self.settings.task
-        answer = self.processor.post_process_generation(text=text, task=task, image_size=(BINS, BINS))[task]
+        answer = self.processor.post_process_generation(text=text, task=task, image_size=(WIDE, WIDE))[task]
         if isinstance(answer, str):
             return {"text": answer.strip(), "labels": [], "boxes": []}
         boxes = answer.get("quad_boxes", answer.get("bboxes", []))
         labels = answer.get("bboxes_labels", answer.get("labels", []))
         said = ", ".join(dict.fromkeys(label for label in labels if label))
-        return {"text": said, "labels": labels, "boxes": [round(at / BINS, 6) for box in boxes for at in box]}
+        return {"text": said, "labels": labels, "boxes": [round(at / WIDE, 6) for box in boxes for at in box]}
 
 
 class Chat(Captioning):

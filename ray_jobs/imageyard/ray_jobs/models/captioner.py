@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from imageyard.manifests.errors import ModelError
 from imageyard.ray_jobs.canonical import Decoded
 from imageyard.ray_jobs.models import torch_loading
-from imageyard.ray_jobs.models.caption_families import CLASSES, FAMILIES
+from imageyard.ray_jobs.models.caption_families import CLASSES, FAMILIES, Captioning
 from imageyard.ray_jobs.models.caption_settings import Settings
 from imageyard.ray_jobs.models.captioner_table import FAMILY_DEFAULTS, CaptionerEntry
 from imageyard.ray_jobs.models.halving import Halving
@@ -52,6 +52,8 @@ class TorchCaptioner:
 
     batch: int
     """Images to be given at a time."""
+    family: Captioning
+    """The model itself, and how it is asked."""
 
     def __init__(
         self,
@@ -72,11 +74,12 @@ class TorchCaptioner:
         self._lock = threading.Lock()
         self._device = torch_loading.device_for(snapshot.name, threads=threads, gpu=gpu)
         processor = torch_loading.image_processor(snapshot)
-        pixels = TorchPixels(processor, device=self._device, max_pixels=settings.max_pixels)
+        with torch_loading.reading(snapshot):
+            pixels = TorchPixels(processor, device=self._device, max_pixels=settings.max_pixels)
         tokenizer = torch_loading.tokenizer(snapshot)
         model = torch_loading.weights(snapshot, CLASSES[snapshot.model_type], self._device)
         with torch_loading.reading(snapshot):
-            self._family = FAMILIES[settings.family](snapshot, settings, model, tokenizer, pixels)
+            self.family = FAMILIES[settings.family](snapshot, settings, model, tokenizer, pixels)
         own = snapshot.entry.defaults if snapshot.entry else None
         at_once = batch or (
             (own or FAMILY_DEFAULTS[settings.family]).gpu_batch if gpu else FAMILIES[settings.family].cpu_batch
@@ -92,7 +95,7 @@ class TorchCaptioner:
 
         The height and width are the same for every image, but for models that take any size.
         """
-        return self._family.pixels.prepare(image.rgb)
+        return self.family.pixels.prepare(image.rgb)
 
     def run(self, images: Sequence[np.ndarray]) -> list[Row]:
         """One row an image of `images`, each as `prepare` gives it, of any number and of sizes that may differ.
@@ -119,20 +122,20 @@ class TorchCaptioner:
         """Rows of `images`, of one shape and at most `size`, from one run of `size`."""
         filled = [*images, *[images[-1]] * (size - len(images))]
         ids, found = self._generated(filled, self._config)
-        start = self._family.skipped(ids)
+        start = self.family.skipped(ids)
         return [self._row(sequence[start:]) for sequence in found.tolist()[: len(images)]]
 
     def _row(self, answer: Sequence[int]) -> Row:
-        ends = set(self._family.ends)
+        ends = set(self.family.ends)
         until = next((at for at, token in enumerate(answer) if token in ends), None)
-        return self._family.row(answer[:until]) | {"finished": until is not None}
+        return self.family.row(answer[:until]) | {"finished": until is not None}
 
     def _generated(self, images: Sequence[np.ndarray], config: Any, **options: Any) -> tuple[list[int], Any]:
         """The tokens that asked, and what `generate` returns for `images`, of one shape."""
         import numpy as np
         import torch
 
-        family = self._family
+        family = self.family
         with torch.inference_mode():
             stacked = torch.from_numpy(np.stack(images)).to(self._device)
             ids = family.ids(*stacked.shape[2:])
@@ -145,10 +148,10 @@ class TorchCaptioner:
 
     def _generation(self, beams: int, fewest: int, most: int) -> Any:
         """The published settings, with all that decides how words are chosen said anew: greedy, or by beams."""
-        config = copy.deepcopy(self._family.generator.generation_config)
+        config = copy.deepcopy(self.family.generator.generation_config)
         for name in UNOBEYED:
             setattr(config, name, None)
-        ends = self._family.ends
+        ends = self.family.ends
         config.do_sample = False
         config.num_return_sequences = 1
         config.num_beams = beams
@@ -169,7 +172,7 @@ class TorchCaptioner:
         from PIL import Image
 
         torch.manual_seed(0)  # nothing draws from it
-        grey = self._family.pixels.prepare(Image.new("RGB", (64, 64), GREY))
+        grey = self.family.pixels.prepare(Image.new("RGB", (64, 64), GREY))
         short = self._generation(1, 0, 2)
         ids, found = self._generated([grey], short, return_dict_in_generate=True, output_logits=True)
         if not all(bool(torch.isfinite(logits).all()) for logits in found.logits):
@@ -177,4 +180,4 @@ class TorchCaptioner:
                 f"{self._name}: gives what is no number for a plain grey picture; its weights are broken, "
                 "or were converted wrongly: fetch them again"
             )
-        self._row(found.sequences[0].tolist()[self._family.skipped(ids) :])
+        self._row(found.sequences[0].tolist()[self.family.skipped(ids) :])

@@ -65,14 +65,26 @@ class CaptionerEntry(Origin):
     """Where they are not those of the family."""
 
 
-def _florence(name: str, repo: str) -> CaptionerEntry:
+def _florence(name: str, repo: str, revision: str) -> CaptionerEntry:
     # The repositories of Microsoft carry code of their own and weights under other names; these are the conversions.
-    return CaptionerEntry(name, f"florence-community/{repo}", aliases=(f"microsoft/{repo}",), family="florence2")
+    aliases = (f"microsoft/{repo}",)
+    return CaptionerEntry(name, f"florence-community/{repo}", revision, aliases=aliases, family="florence2")
 
 
 CAPTIONERS: tuple[CaptionerEntry, ...] = (
-    CaptionerEntry("blip-base", "Salesforce/blip-image-captioning-base", aliases=("blip",), family="blip"),
-    CaptionerEntry("blip-large", "Salesforce/blip-image-captioning-large", family="blip"),
+    CaptionerEntry(
+        "blip-base",
+        "Salesforce/blip-image-captioning-base",
+        "82a37760796d32b1411fe092ab5d4e227313294b",
+        aliases=("blip",),
+        family="blip",
+    ),
+    CaptionerEntry(
+        "blip-large",
+        "Salesforce/blip-image-captioning-large",
+        "353689b859fcf0523410b1806dace5fb46ecdf41",
+        family="blip",
+    ),
     CaptionerEntry("blip2", "Salesforce/blip2-opt-2.7b", family="blip2"),
     CaptionerEntry("blip2-coco", "Salesforce/blip2-opt-2.7b-coco", family="blip2"),
     CaptionerEntry("blip2-6.7b", "Salesforce/blip2-opt-6.7b", family="blip2"),
@@ -82,10 +94,10 @@ CAPTIONERS: tuple[CaptionerEntry, ...] = (
     CaptionerEntry("git-base", "microsoft/git-base-coco", family="git"),
     CaptionerEntry("git-large", "microsoft/git-large-coco", family="git"),
     CaptionerEntry("git-large-textcaps", "microsoft/git-large-textcaps", aliases=("git",), family="git"),
-    _florence("florence-2-base", "Florence-2-base"),
-    _florence("florence-2-base-ft", "Florence-2-base-ft"),
-    _florence("florence-2-large", "Florence-2-large"),
-    _florence("florence-2-large-ft", "Florence-2-large-ft"),
+    _florence("florence-2-base", "Florence-2-base", "00921df66db728a9ceb750f5eca43e5c203a2051"),
+    _florence("florence-2-base-ft", "Florence-2-base-ft", "0b03b6f15a4a211370fb204aee4e7dd48887ea37"),
+    _florence("florence-2-large", "Florence-2-large", "4271c66b88cdbc05735372ec13b2360108de5317"),
+    _florence("florence-2-large-ft", "Florence-2-large-ft", "26b734a54fdfbf9c398351eedfabb7f27fc470b7"),
     CaptionerEntry("qwen2.5-vl-3b", "Qwen/Qwen2.5-VL-3B-Instruct", family="qwen"),
     CaptionerEntry("qwen2.5-vl-7b", "Qwen/Qwen2.5-VL-7B-Instruct", family="qwen"),
     CaptionerEntry("qwen3-vl-2b", "Qwen/Qwen3-VL-2B-Instruct", family="qwen"),

@@ -9,7 +9,7 @@ from imageyard.manifests.errors import ModelError
 from imageyard.ray_jobs.canonical import Decoded
 from imageyard.ray_jobs.models.contract import Contract
 from imageyard.ray_jobs.models.files import ModelFiles
-from imageyard.ray_jobs.models.onnx_session import OnnxSession, Scale
+from imageyard.ray_jobs.models.onnx_session import OnnxSession, scale_of
 from imageyard.ray_jobs.models.pixels import pixels, squared
 from imageyard.ray_jobs.models.table import Embedder
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from imageyard.ray_jobs.extractors.base import Row
 
 GREY = 128
-LEVELS = 255
 
 
 class OnnxEmbedder:
@@ -45,7 +44,7 @@ class OnnxEmbedder:
         Raises ModelError: no ONNX model, one that does not do as `contract` says, no GPU.
         """
         self._name, self._contract = files.name, contract
-        self._session = OnnxSession(files, threads=threads, gpu=gpu, batch=batch, scale=_scale(contract))
+        self._session = OnnxSession(files, threads=threads, gpu=gpu, batch=batch, scale=scale_of(contract))
         self.batch = self._session.batch
         self._check(files)
 
@@ -112,14 +111,3 @@ class OnnxEmbedder:
                 f"{numbers} numbers an image, where {files.card.name} says {contract.dimensions} dimensions; "
                 f"write {numbers}, take the first of a sequence, or name another output of {', '.join(outputs)}"
             )
-
-
-def _scale(contract: Contract) -> Scale | None:
-    import numpy as np
-
-    if contract.mean is None or contract.std is None:
-        return None
-    mean, std = np.array(contract.mean), np.array(contract.std)
-    shape = (1, 3, 1, 1) if contract.layout == "NCHW" else (1, 1, 1, 3)
-    gain, shift = 1 / (LEVELS * std), mean / std
-    return Scale(gain.reshape(shape).astype(np.float32), shift.reshape(shape).astype(np.float32))

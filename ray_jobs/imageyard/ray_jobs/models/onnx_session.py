@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imageyard.manifests.errors import ModelError
+from imageyard.ray_jobs.models.contract import Pictures
 from imageyard.ray_jobs.models.files import ModelFiles
+from imageyard.ray_jobs.models.halving import Halving, out_of_memory
 from imageyard.ray_jobs.ordered import ordered
 
 if TYPE_CHECKING:
@@ -17,6 +19,17 @@ if TYPE_CHECKING:
 CPU_BATCH, GPU_BATCH = 2, 32
 """Images a run, of a model that leaves the choice: on a CPU larger batches only leave its cache (EfficientNet-Lite0
 takes 5.4 ms an image at 2, 6.1 at 8, 7.4 at 32, on one thread of an EPYC); on a GPU not measured."""
+SIGNS = (
+    "out of memory",
+    "failed to allocate memory",
+    "is smaller than requested bytes",
+    "bad_alloc",
+    "bad allocation",
+    "alloc_failed",
+    "allocation_failed",
+)
+"""What ONNX Runtime says, in lower case, if memory is short: CUDA, its arena (twice), C++ (twice), cuBLAS and cuDNN."""
+LEVELS = 255
 LARGEST_PROTOBUF = 2**31 - 1
 WHITE = 255
 TAKES = {"tensor(uint8)": "uint8", "tensor(float)": "float32", "tensor(float16)": "float16"}
@@ -31,12 +44,27 @@ class Scale:
     shift: np.ndarray
 
 
+def scale_of(contract: Pictures) -> Scale | None:
+    """What a graph of `contract` wants of a byte, in its layout; None if it wants the byte itself."""
+    import numpy as np
+
+    if contract.mean is None or contract.std is None:
+        return None
+    mean, std = np.array(contract.mean), np.array(contract.std)
+    shape = (1, 3, 1, 1) if contract.layout == "NCHW" else (1, 1, 1, 3)
+    gain, shift = 1 / (LEVELS * std), mean / std
+    return Scale(gain.reshape(shape).astype(np.float32), shift.reshape(shape).astype(np.float32))
+
+
 class OnnxSession:
     """A loaded graph; `run` may be called from several threads.
 
     The graph always gets images in the same number: missing ones are white, and dropped again. On a CPU it uses
     one thread, and `threads` runs go on side by side: how a kernel would divide a sum among threads would show in
     the last digits. So on one machine an image's numbers depend neither on its place, nor its neighbours, nor threads.
+
+    A graph that leaves the number gets half as many from the first run on that does not fit into memory; between
+    numbers of images, as between machines, an image's numbers agree to about 1e-6.
     """
 
     batch: int
@@ -68,22 +96,34 @@ class OnnxSession:
         self._input, self._takes = given.name, TAKES[given.type]
         self.shape = tuple(given.shape)
         self.outputs = tuple(value.name for value in self._session.get_outputs())
-        fixed = self.shape[0] if self.shape and isinstance(self.shape[0], int) else None
-        self._at_once = fixed or batch or (GPU_BATCH if gpu else CPU_BATCH)
-        self.batch = self._at_once * lanes
+        self._fixed = self.shape[0] if self.shape and isinstance(self.shape[0], int) else None
+        at_once = self._fixed or batch or (GPU_BATCH if gpu else CPU_BATCH)
+        self._halving = Halving(at_once, what=files.name, faults=_faults(), sign=_short_of_memory)
+        self.batch = at_once * lanes
+
+    @property
+    def at_once(self) -> int:
+        """Images a run of the graph, from now on."""
+        return self._fixed or self._halving.size
 
     def run(self, images: np.ndarray, *, output: str | None = None) -> np.ndarray:
         """An output of the graph for `images`, uint8 of any number: float32 with a row an image.
 
-        `output` is the name of one of `outputs`; unset, it is the first.
+        `output` is the name of one of `outputs`; unset, it is the first. Raises MemoryError if even one image, or the
+        number that the graph insists on, does not fit into memory.
         """
         import numpy as np
 
-        def call(part: np.ndarray) -> np.ndarray:
-            return self._run(part, output or self.outputs[0])
+        name = output or self.outputs[0]
 
-        parts = [images[at : at + self._at_once] for at in range(0, len(images), self._at_once)]
-        return np.concatenate(list(ordered(self._pool, call, parts, ahead=len(parts))))
+        def call(part: np.ndarray) -> list[np.ndarray]:
+            if self._fixed is not None:
+                return [self._run_fixed(part, name, self._fixed)]
+            return self._halving.run(len(part), lambda at, size: self._run(part[at], name, size))
+
+        at_once = self.at_once
+        parts = [images[at : at + at_once] for at in range(0, len(images), at_once)]
+        return np.concatenate([rows for some in ordered(self._pool, call, parts, ahead=len(parts)) for rows in some])
 
     def rehearse(self, images: np.ndarray, *, output: str | None = None) -> np.ndarray:
         """`run`, where it may turn out that the graph takes no such images. Raises ModelError if it does not."""
@@ -95,23 +135,38 @@ class OnnxSession:
                 f"{self._files.onnx}: fails on an image of shape {images.shape[1:]} ({_line(error)}); "
                 "is the side right, and the order of axes?"
             ) from error
+        except MemoryError as error:
+            raise ModelError(f"{self._files.onnx}: {error}") from error
 
-    def _run(self, images: np.ndarray, output: str) -> np.ndarray:
-        """One run of the graph, filled up to the number it always gets."""
+    def _run_fixed(self, images: np.ndarray, output: str, size: int) -> np.ndarray:
+        """One run of a graph that insists on `size` images."""
+        caught: tuple[type[Exception], ...] = (MemoryError, RuntimeError, *_faults())
+        try:
+            return self._run(images, output, size)
+        except caught as error:
+            if not _short_of_memory(error):
+                raise
+            raise MemoryError(
+                f"{self._files.name}: the {size} images that its graph always takes do not fit into memory "
+                f"({_line(error)}); export it with a free batch, take a smaller model, or give the worker more memory"
+            ) from error
+
+    def _run(self, images: np.ndarray, output: str, size: int) -> np.ndarray:
+        """One run of the graph, filled up to `size`."""
         import numpy as np
 
         count = len(images)
-        if count < self._at_once:
-            white = np.full((self._at_once - count, *images.shape[1:]), WHITE, np.uint8)
+        if count < size:
+            white = np.full((size - count, *images.shape[1:]), WHITE, np.uint8)
             images = np.concatenate([images, white])
         if self._scale is not None:
             images = images.astype(np.float32) * self._scale.gain - self._scale.shift
         if images.dtype != self._takes:
             images = images.astype(self._takes)
         (given,) = self._session.run([output], {self._input: images})
-        if np.shape(given)[:1] != (self._at_once,):
+        if np.shape(given)[:1] != (size,):
             said = f"{self._files.onnx}: the output {output!r} has shape {list(np.shape(given))}"
-            raise ModelError(f"{said} for {self._at_once} images; it must have a row an image")
+            raise ModelError(f"{said} for {size} images; it must have a row an image")
         return np.asarray(given, dtype=np.float32)[:count]
 
 
@@ -145,7 +200,10 @@ def _loaded(files: ModelFiles[Any], *, threads: int, gpu: bool, scale: Scale | N
     try:
         session = ort.InferenceSession(graph, options, providers=providers)
     except faults as error:
-        raise ModelError(f"{files.onnx}: ONNX Runtime {ort.__version__} cannot load it ({_line(error)})") from error
+        said = "; is `layout` right, by which it is scaled?" if scale is not None else ""
+        raise ModelError(
+            f"{files.onnx}: ONNX Runtime {ort.__version__} cannot load it ({_line(error)}){said}"
+        ) from error
     chosen = session.get_providers()[0]
     if gpu and chosen != "CUDAExecutionProvider":
         raise ModelError(
@@ -172,7 +230,11 @@ def _faults() -> tuple[type[Exception], ...]:
     )
 
 
-def _line(error: Exception) -> str:
+def _short_of_memory(error: BaseException) -> bool:
+    return out_of_memory(error) or any(sign in str(error).lower() for sign in SIGNS)
+
+
+def _line(error: BaseException) -> str:
     return " ".join(str(error).split())[:300]
 
 

@@ -52,7 +52,9 @@ class TorchEmbedder:
         self._name = snapshot.name
         self._lock = threading.Lock()
         self._device = torch_loading.device_for(snapshot.name, threads=threads, gpu=gpu)
-        self._pixels = TorchPixels(torch_loading.image_processor(snapshot), device=self._device)
+        processor = torch_loading.image_processor(snapshot)
+        with torch_loading.reading(snapshot):
+            self._pixels = TorchPixels(processor, device=self._device)
         tower = TOWERS[contract.tower]
         self._take = tower.take
         self._model = torch_loading.weights(snapshot, tower.class_name, self._device, **tower.options)

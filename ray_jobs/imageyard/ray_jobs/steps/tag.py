@@ -14,18 +14,17 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from imageyard.manifests.errors import JobError, ModelError
 from imageyard.manifests.sample import Json
 from imageyard.ray_jobs.caption_text import pieces_of
-from imageyard.ray_jobs.edits.base import Words
+from imageyard.ray_jobs.edits.base import Words, listed
 from imageyard.ray_jobs.extractors.base import Extractor
 from imageyard.ray_jobs.extractors.tagger import Tagger
 from imageyard.ray_jobs.origin import called
 from imageyard.ray_jobs.state import RATING, State, World
 from imageyard.ray_jobs.steps.base import Step
 from imageyard.ray_jobs.tag_categories import CATEGORIES, CHARACTER, GENERAL
-from imageyard.ray_jobs.tag_categories import RATING as RATINGS
 from imageyard.ray_jobs.tag_text import Blacklist, normal, wild
 from imageyard.ray_jobs.tagging.choosing import Chooser, Combination, Mixture
-from imageyard.ray_jobs.tagging.cutting import Thresholds
-from imageyard.ray_jobs.tagging.decision import Decision, Vocabulary
+from imageyard.ray_jobs.tagging.cutting import RANKED, Thresholds
+from imageyard.ray_jobs.tagging.decision import Decision, Place, Vocabulary
 from imageyard.ray_jobs.tagging.existing import Existing
 from imageyard.ray_jobs.tagging.facts import COLUMNS, tag_facts
 from imageyard.ray_jobs.tagging.images import Images
@@ -39,10 +38,27 @@ PRESETS: Mapping[str, float] = {"comprehensive": 0.30, "character": 0.35, "compl
 Preset = Literal["comprehensive", "character", "complex_art", "clean"]
 
 
+CUTTABLE = tuple(name for name, code in CATEGORIES.items() if code not in RANKED)
+"""Categories that have a threshold."""
+ANY = 2.0
+"""More than two scores can have together."""
+
+
 def _category(value: object) -> object:
-    known = [name for name in CATEGORIES if CATEGORIES[name] != RATINGS]
-    if value not in known:
-        raise ValueError(f"there is no category {value!r} with a threshold; there are {', '.join(known)}")
+    if value not in CUTTABLE:
+        raise ValueError(f"there is no category {value!r} with a threshold; there are {', '.join(CUTTABLE)}")
+    return value
+
+
+def _categories(value: object) -> object:
+    if isinstance(value, bool):
+        return CUTTABLE if value else ()
+    return listed(value)
+
+
+def _gate(value: object) -> object:
+    if isinstance(value, bool):
+        return {"above": ANY} if value else None
     return value
 
 
@@ -68,7 +84,7 @@ class Above(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    above: float = Field(ge=0, le=2)
+    above: float = Field(ge=0, le=ANY)
 
 
 class Tag(Step):
@@ -95,7 +111,7 @@ class Tag(Step):
     """By category; above 1 none are."""
     tag_thresholds: Mapping[Pattern, Limit] = {}
     """By tag or pattern; a name wins over patterns, a longer pattern over a shorter one. No cut changes them."""
-    mcut: bool | Annotated[tuple[Category, ...], Field(strict=False)] = False
+    mcut: Annotated[tuple[Category, ...], BeforeValidator(_categories), Field(strict=False)] = ()
     """Categories whose threshold is, image by image, the middle of the largest gap between scores; true: all."""
     min_count: Amount = 0
     """Images in which a tag must stand to stay, or the share of the images."""
@@ -133,11 +149,13 @@ class Tag(Step):
     """Tags that stand at the beginning, in this order, before all that is not a person's."""
     add_if_missing: bool = False
     """Whether `first` adds those that no tagger gave."""
-    rating: Literal["first", "last", "none"] = "none"
+    rating: Place = "none"
     """Where the rating stands among the tags; it is a label of its own in any case."""
-    sfw: bool | Above = False
-    """Whether images rated questionable or explicit are kept out; `{above: 0.5}` keeps out too whose scores for the
-    two are together above that. Sensitive ones stay and are counted."""
+    quality: Place = "none"
+    """The same for the best quality that a tagger with such tags gives; after the rating."""
+    sfw: Annotated[Above | None, BeforeValidator(_gate)] = None
+    """With true, images rated questionable or explicit are kept out; with `{above: 0.5}` those too whose scores for
+    the two are together above that. Sensitive ones stay and are counted."""
     existing: Existing = "overwrite"
     """What becomes of images that a person has captioned: `overwrite` tags them like all; `skip` leaves them without;
     `append` has the person's tags first, `merge` among the others with score 1. A person's tags always stay."""
@@ -153,12 +171,17 @@ class Tag(Step):
         for name, common in (("general", self.threshold), ("character", self.character_threshold)):
             if name in self.thresholds and common is not None:
                 raise ValueError(f"the threshold of {name} is given twice; leave it out of thresholds")
-        olds = [normal(old) for old in self.replace]
-        for old in self.replace:
-            if not normal(old):
-                raise ValueError("replace has an empty old tag; write {old: new}")
-            if olds.count(normal(old)) > 1:
-                raise ValueError(f"replace has `{old}` in two spellings; they are one tag")
+        if len({self.model, *self.also}) <= len(self.also):
+            raise ValueError("also names a tagger twice, or the one that model names")
+        for parameter, names in (("replace", self.replace), ("tag_thresholds", self.tag_thresholds)):
+            forms = Counter(normal(name) for name in names if wild(name) is None)
+            for name in names:
+                if not normal(name):
+                    raise ValueError(f"{parameter} has an empty name; write {{tag: …}}")
+                if parameter == "replace" and wild(name):
+                    raise ValueError(f"replace has the pattern `{name}`; name each tag that is to be replaced")
+                if forms[normal(name)] > 1:
+                    raise ValueError(f"{parameter} has `{name}` in two spellings; they are one tag")
         banned = Blacklist(self.blacklist)
         for name in self.first:
             if len(pieces_of(name)) != 1:
@@ -182,10 +205,10 @@ class Tag(Step):
         first, *others = [{"model": tagger.model, "extractor": tagger.identity()} for tagger in taggers]
         images = Images(
             step=self.kind,
-            decision=self.decision(known),
+            decision=self.decision(known, rates=taggers[0].has_rating),
             facts=facts,
             rates=taggers[0].has_rating,
-            safe=self._safe,
+            safe=self.sfw.above if self.sfw else None,
             existing=self.existing,
             stamp=world.stamp,
             by={**first, **({"also": [*others]} if others else {})},
@@ -212,8 +235,8 @@ class Tag(Step):
                 )
         return {"ratings": dict(sorted(ratings.items()))}
 
-    def decision(self, vocabularies: Sequence[Vocabulary]) -> Decision:
-        """The rules of this step for the labels of its taggers."""
+    def decision(self, vocabularies: Sequence[Vocabulary], *, rates: bool = True) -> Decision:
+        """The rules of this step for the labels of its taggers, of which the first may not rate."""
         naming = Naming(
             blacklist=self.blacklist,
             replace=self.replace,
@@ -240,33 +263,27 @@ class Tag(Step):
             first=[naming.of_recipe(name) for name in self.first],
             add_if_missing=self.add_if_missing,
             append=self.existing == "append",
-            rating=self.rating,
+            rating=self.rating if rates else "none",
+            quality=self.quality,
         )
 
     def _thresholds(self, known: Vocabulary) -> Thresholds:
         common = PRESETS[self.preset] if self.threshold is None and self.preset else self.threshold
         limits = dict(known.defaults)
         if common is not None:
-            limits = {GENERAL: common} | ({CHARACTER: limits[CHARACTER]} if CHARACTER in limits else {})
+            limits = {GENERAL: common, CHARACTER: limits[CHARACTER]}
         if self.character_threshold is not None:
             limits[CHARACTER] = self.character_threshold
         limits |= {CATEGORIES[name]: limit for name, limit in self.thresholds.items()}
-        cut = CATEGORIES if self.mcut is True else self.mcut or ()
-        return Thresholds(limits, self.tag_thresholds, frozenset(CATEGORIES[name] for name in cut), known.floor)
-
-    @property
-    def _safe(self) -> float | None:
-        """The score of questionable and explicit together up to which an image is safe; None if none is judged."""
-        if isinstance(self.sfw, Above):
-            return self.sfw.above
-        return float("inf") if self.sfw else None
+        return Thresholds(limits, self.tag_thresholds, frozenset(CATEGORIES[name] for name in self.mcut), known.floor)
 
     def _taggers(self, models: Path) -> tuple[Tagger, ...]:
         return tuple(_located(model, models) for model in (self.model, *self.also))
 
 
 def _defaults(tagger: Tagger) -> dict[int, float]:
-    return {GENERAL: tagger.default_threshold, CHARACTER: tagger.default_character_threshold}
+    own = tagger.default_thresholds.items()
+    return {CATEGORIES[name]: limit for name, limit in own if name in CATEGORIES}
 
 
 @lru_cache(maxsize=8)

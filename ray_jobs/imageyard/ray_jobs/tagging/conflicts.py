@@ -81,6 +81,12 @@ _LOOKS: Sequence[tuple[Alternatives, frozenset[str]]] = (
     ),
 )
 """What one person has once, and the tags that say it may be more than once."""
+_KNOWN = frozenset(
+    name
+    for group in (*_PEOPLE, *_SCENES, *([*group, exempt] for group, exempt in _LOOKS))
+    for alternative in group
+    for name in alternative
+)
 
 
 def contradicted(forms: Iterable[str]) -> set[str]:
@@ -89,8 +95,10 @@ def contradicted(forms: Iterable[str]) -> set[str]:
     Hair and eyes are left alone where more than one person may be meant, and where a tag says that they are of
     several colours.
     """
-    here = list(forms)
+    here = [form for form in forms if form in _KNOWN]
     gone: set[str] = set()
+    if len(here) < 2:
+        return gone
     for group in (*_PEOPLE, *_SCENES):
         gone |= _ruled_out(here, group)
     left = {form for form in here if form not in gone}

@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 
-from imageyard.ray_jobs.tag_categories import CHARACTER, GENERAL
+from imageyard.ray_jobs.tag_categories import CHARACTER, GENERAL, QUALITY, RATING
 from imageyard.ray_jobs.tag_text import normal, wild
 from imageyard.ray_jobs.tagging.names import Label
 
 CHARACTER_CUT = 0.15
 """What the maximum cut of characters is raised to: that of the reference Space."""
+RANKED = frozenset([RATING, QUALITY])
+"""Categories of which an image has the one label with the highest score, whatever its threshold."""
 OFF = 1.0
 """A category whose threshold is above this is switched off, whatever its cut."""
 
@@ -46,7 +48,9 @@ class Thresholds:
     otherwise be nowhere; so it protects from cuts between scores that are all low."""
 
     def of(self, label: Label) -> tuple[float, bool]:
-        """The threshold of a label, and whether it is fixed: no image's cut takes its place."""
+        """The threshold of a label, and whether no image's cut takes its place; no label of RANKED reaches it."""
+        if label.category in RANKED:
+            return float("inf"), True
         own = self._own(label.tag)
         if own is not None:
             return own, True

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from imageyard.ray_jobs.tag_categories import CHARACTER
-from imageyard.ray_jobs.tagging.choosing import Chooser, Combination, Mixture, combined, unique
+from imageyard.ray_jobs.tag_categories import CHARACTER, QUALITY, RATING
+from imageyard.ray_jobs.tagging.choosing import Chooser, Combination, Mixture, Scores, combined, falling, unique
 from imageyard.ray_jobs.tagging.conflicts import contradicted
 from imageyard.ray_jobs.tagging.kohya_clean import unclear
 from imageyard.ray_jobs.tagging.names import Label, Name, Pick, said
@@ -23,16 +23,18 @@ class Vocabulary(NamedTuple):
     floor: float = 0.0
 
 
-Scores = Sequence[tuple[int, float]]
-"""(index, score) of one image by one tagger."""
+Place = Literal["first", "last", "none"]
 
 
 class Draft(NamedTuple):
-    """The tags of an image before anything that depends on other images."""
+    """The tags of an image before anything that depends on other images, by falling score."""
 
-    picks: Sequence[Pick]
+    picks: list[Pick]
     ruled_out: Sequence[Pick] = ()
     """What conflicts cost it."""
+    rating: Pick | None = None
+    quality: Pick | None = None
+    """What has the highest score of its kind, if it is to be among the tags."""
 
 
 @dataclass(frozen=True)
@@ -56,64 +58,85 @@ class Decision:
     add_if_missing: bool = False
     append: bool = False
     """Whether what a person said stands before everything else, in its own order."""
-    rating: Literal["first", "last", "none"] = "none"
+    rating: Place = "none"
+    quality: Place = "none"
 
     @property
     def counting(self) -> bool:
         """Whether `finished` needs counts."""
         return self.min_count > 0 or self.order == "frequency"
 
-    def drafted(self, scores: Sequence[Scores], pieces: Sequence[str] = ()) -> Draft:
-        """The tags that the `scores` of each tagger give one image, with the `pieces` that a person said."""
+    def drafted(self, scores: Sequence[Scores], pieces: Sequence[str] = (), rated: str | None = None) -> Draft:
+        """The tags that the `scores` of each tagger give one image, with the `pieces` that a person said.
+
+        `rated` is the rating that a person gave, which counts and not the tagger's.
+        """
         lists = [chooser.chosen(some) for chooser, some in zip(self.choosers, scores, strict=True)]
-        picks = combined(lists, self.combine, self.mixture)
+        clear = len(lists) == 1 and self.choosers[0].distinct
+        picks = lists[0] if clear else combined(lists, self.combine, self.mixture)
         if pieces:
             picks = unique([*(said(piece, place) for place, piece in enumerate(pieces)), *picks])
+            picks.sort(key=falling)
         if self.drop_traits:
-            picks = _without(picks, {pick.name.form for pick in picks if is_trait(pick.name.form)})
+            picks = _without(picks, {name.form for name, _ in picks if is_trait(name.form)})
         if self.kohya_clean:
-            picks = _without(picks, unclear([pick.name.form for pick in picks]))
+            picks = _without(picks, unclear([name.form for name, _ in picks]))
         ruled_out: list[Pick] = []
         if self.conflicts:
-            gone = contradicted(pick.name.form for pick in picks)
+            gone = contradicted(name.form for name, _ in picks)
             if gone:
                 before, picks = picks, _without(picks, gone)
-                ruled_out = [pick for pick in before if pick.name.form in gone and pick.name.said is None]
+                ruled_out = [(name, score) for name, score in before if name.form in gone and name.said is None]
         if self.overlap is not None:
-            general = {pick.name.form for pick in picks if pick.name.category != CHARACTER}
-            picks = _without(picks, self.overlap(pick.name.form for pick in picks) & general)
-        return Draft(picks, ruled_out)
+            general = {name.form for name, _ in picks if name.category != CHARACTER}
+            picks = _without(picks, self.overlap(name.form for name, _ in picks) & general)
+        rating = self._best(scores[0], RATING, rated) if self.rating != "none" else None
+        quality = self._best(scores[0], QUALITY) if self.quality != "none" else None
+        return Draft(picks, ruled_out, rating, quality)
 
-    def finished(self, draft: Draft, rating: Pick | None, counts: Mapping[str, int], images: int) -> list[Pick]:
+    def _best(self, scores: Scores, category: int, said: str | None = None) -> Pick | None:
+        """The label of a category with the highest score, or the one `said`; None if the recipe bans its name."""
+        found = self.choosers[0].ranked(scores, category)
+        ranked = [(label, score) for label, score in found if said in (None, label.tag)]
+        names = self.choosers[0].called(ranked[0][0]) if ranked else ()
+        return (names[0], ranked[0][1]) if names else None
+
+    def finished(self, draft: Draft, counts: Mapping[str, int], images: int) -> list[Pick]:
         """The tags in order; `counts` is in how many of the `images` each normal form stands."""
         picks = draft.picks
         if self.min_count:
             least = self.min_count if self.min_count >= 1 else self.min_count * images
-            picks = [pick for pick in picks if pick.name.said is not None or counts[pick.name.form] >= least]
+            picks = _without(picks, {name.form for name, _ in picks if counts[name.form] < least})
         if self.max_tags is not None:
             picks = _highest(picks, self.max_tags)
         picks = arranged(
             picks, self.order, counts, people_first=self.people_first, characters_first=self.characters_first
         )
-        if rating is not None and self.rating != "none":
-            picks = [rating, *picks] if self.rating == "first" else [*picks, rating]
-        picks = led(picks, self.first, add=self.add_if_missing)
+        ahead = [pick for pick, place in self._placed(draft) if place == "first"]
+        behind = [pick for pick, place in self._placed(draft) if place == "last"]
+        if ahead or behind:
+            picks = unique([*ahead, *picks, *behind])
+        if self.first:
+            picks = led(picks, self.first, add=self.add_if_missing)
         if self.append:
-            by_person = [pick for pick in picks if pick.name.said is not None]
-            by_person.sort(key=lambda pick: pick.name.said or 0)
-            picks = [*by_person, *(pick for pick in picks if pick.name.said is None)]
-        return unique(picks)
+            picks = sorted(picks, key=lambda pick: len(picks) if pick[0].said is None else pick[0].said)
+        return picks
+
+    def _placed(self, draft: Draft) -> list[tuple[Pick, Place]]:
+        both = ((draft.rating, self.rating), (draft.quality, self.quality))
+        return [(pick, place) for pick, place in both if pick is not None]
 
 
 def _without(picks: Sequence[Pick], gone: set[str]) -> list[Pick]:
-    return [pick for pick in picks if pick.name.said is not None or pick.name.form not in gone]
+    return [pick for pick in picks if pick[0].said is not None or pick[0].form not in gone]
 
 
 def _highest(picks: Sequence[Pick], most: int) -> list[Pick]:
     """`picks`, which are by falling score, without the lowest beyond `most`."""
     kept, count = [], 0
     for pick in picks:
-        count += pick.name.said is None
-        if pick.name.said is not None or count <= most:
+        by_person = pick[0].said is not None
+        count += not by_person
+        if by_person or count <= most:
             kept.append(pick)
     return kept

@@ -36,7 +36,7 @@ class TagFacts:
         return True if self._known[row] else None
 
     def scores(self, row: int) -> list[tuple[int, float]]:
-        """(index, score) of a row as they were measured, by falling score."""
+        """(index, score) of a row: by falling score, equal ones by tag."""
         begin, end = self._starts[row], self._starts[row + 1]
         return list(zip(self._indices[begin:end].tolist(), self._scores[begin:end].tolist(), strict=True))
 
@@ -54,10 +54,12 @@ def tag_facts(table: pa.Table) -> TagFacts:
     lists = {name: table.column(name).combine_chunks() for name in COLUMNS}
     lengths = lists["index"].value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
     flat = {name: column.flatten() for name, column in lists.items()}
-    indices = flat["index"].to_numpy()
+    indices = flat["index"].to_numpy().copy()
     scores = np.rint(flat["score"].to_numpy().astype(np.float64) * DECIMALS) / DECIMALS
+    labels = _labels(indices, flat["tag"], flat["category"])
+    _settle_ties(indices, scores, lengths, labels)
     return TagFacts(
-        labels=_labels(indices, flat["tag"], flat["category"]),
+        labels=labels,
         errors=errors,
         _known=lists["index"].is_valid().to_numpy(zero_copy_only=False),
         _starts=np.concatenate([[0], np.cumsum(lengths)]),
@@ -77,3 +79,18 @@ def _labels(indices: np.ndarray, tags: pa.Array, categories: pa.Array) -> dict[i
     at = pa.array(places[found])
     named = zip(found.tolist(), tags.take(at).to_pylist(), categories.take(at).to_pylist(), strict=True)
     return {index: Label(index, tag, category) for index, tag, category in named}
+
+
+def _settle_ties(indices: np.ndarray, scores: np.ndarray, lengths: np.ndarray, labels: Mapping[int, Label]) -> None:
+    """Sort, in place, the rows that are not by falling score already, or that have equal scores."""
+    import numpy as np
+
+    rows = np.repeat(np.arange(len(lengths)), lengths)
+    loose = (rows[1:] == rows[:-1]) & (scores[1:] >= scores[:-1])
+    settled = np.zeros(len(lengths), bool)
+    settled[rows[1:][loose]] = True
+    places = np.flatnonzero(settled[rows])
+    rank = np.zeros(max(labels, default=-1) + 1, np.int64)
+    rank[sorted(labels, key=lambda index: labels[index].tag)] = np.arange(len(labels))
+    order = places[np.lexsort((rank[indices[places]], -scores[places], rows[places]))]
+    indices[places], scores[places] = indices[order], scores[order]

@@ -19,7 +19,9 @@ from imageyard.ray_jobs.state import (
     labelled,
     unmeasured,
 )
-from imageyard.ray_jobs.tagging.decision import Decision, Draft, Scores
+from imageyard.ray_jobs.tag_categories import RATING as RATINGS
+from imageyard.ray_jobs.tagging.choosing import Scores
+from imageyard.ray_jobs.tagging.decision import Decision, Draft
 from imageyard.ray_jobs.tagging.existing import Existing, by_person, described, pieces_said, rating_said
 from imageyard.ray_jobs.tagging.facts import TagFacts
 from imageyard.ray_jobs.tagging.names import Label, Pick
@@ -53,7 +55,7 @@ class Images:
             if self._refused(sample, row, scores) is None:
                 images += 1
                 if self._tags(sample):
-                    counts.update(pick.name.form for pick in self._draft(sample, scores).picks)
+                    counts.update(name.form for name, _ in self._draft(sample, scores).picks)
             sample.forget()
         return counts, images
 
@@ -67,14 +69,15 @@ class Images:
         """
         scores = self._scores(row)
         refused = self._refused(sample, row, scores)
-        rating = max(self._ratings(scores), key=lambda rated: (rated[1], -rated[0].index), default=None)
-        if refused is None and self._tags(sample):
-            draft = self._draft(sample, scores)
-            sample = self._written(sample, self.decision.finished(draft, self._named(rating), counts, images), draft)
-        elif refused is None and not by_person(sample, TAGS):
+        rating = next(iter(self._ratings(scores)), None)
+        tags = refused is None and self._tags(sample)
+        draft = self._draft(sample, scores) if tags else Draft([])
+        if refused is None and not tags and not by_person(sample, TAGS):
             sample = sample.without(TAGS)
         if rating is not None:
             sample = self._rated(sample, *rating)
+        if tags:
+            sample = self._written(sample, self.decision.finished(draft, counts, images), draft)
         return sample.forget(), refused
 
     def _scores(self, row: int) -> list[Scores]:
@@ -85,15 +88,11 @@ class Images:
         return not (by_person(sample, TAGS) or (self.existing == "skip" and described(sample)))
 
     def _draft(self, sample: Sample, scores: Sequence[Scores]) -> Draft:
-        return self.decision.drafted(scores, pieces_said(sample) if self.existing in ("append", "merge") else ())
+        pieces = pieces_said(sample) if self.existing in ("append", "merge") else ()
+        return self.decision.drafted(scores, pieces, rating_said(sample))
 
     def _ratings(self, scores: Sequence[Scores]) -> list[tuple[Label, float]]:
-        return self.decision.choosers[0].ratings(scores[0]) if self.rates else []
-
-    def _named(self, rating: tuple[Label, float] | None) -> Pick | None:
-        """The rating as a tag; None if the recipe does not want its name."""
-        names = self.decision.choosers[0].called(rating[0]) if rating and self.decision.rating != "none" else ()
-        return Pick(names[0], rating[1]) if rating and names else None
+        return self.decision.choosers[0].ranked(scores[0], RATINGS) if self.rates else []
 
     def _refused(self, sample: Sample, row: int, scores: Sequence[Scores]) -> Rejection | None:
         """Why a sample does not stand: it could not be measured, or is not safe."""
@@ -119,6 +118,6 @@ class Images:
 
     def _written(self, sample: Sample, picks: Sequence[Pick], draft: Draft) -> Sample:
         value, members = pair_of(picks, draft.ruled_out)
-        if any(pick.name.said is not None for pick in picks):
+        if self.existing in ("append", "merge") and any(name.said is not None for name, _ in picks):
             members["existing"] = self.existing
         return labelled(sample, TAGS, value, self.stamp.metadata(MANY_LABELS, self.step, **members, **self.by))

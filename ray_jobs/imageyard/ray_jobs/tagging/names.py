@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import NamedTuple
 
 from imageyard.ray_jobs.caption_text import bare, pieces_of, same_as, with_words
 from imageyard.ray_jobs.tag_categories import CHARACTER, GENERAL
@@ -38,15 +37,14 @@ class Name:
     """What the model calls it, by which equal scores are ordered; "" where no model says it."""
     place: tuple[int, int] = (-1, 0)
     """Number of the model, and the label's index there."""
+    renamed: bool = False
+    """Whether `label` held a comma, which `text` does not."""
     said: int | None = None
     """Which piece of a person's caption it is; nothing drops it then."""
 
 
-class Pick(NamedTuple):
-    """A tag of one image with its score."""
-
-    name: Name
-    score: float
+Pick = tuple[Name, float]
+"""A tag of one image with its score."""
 
 
 class Naming:
@@ -80,9 +78,9 @@ class Naming:
         names = []
         for text in texts:
             own = same_as(text) == form or texts == [self.spelled(label.tag)]
-            if text not in self._blacklist:
-                index = label.index if own else None
-                names.append(Name(text, same_as(text), index, label.category, label.tag, place))
+            if same_as(text) and text not in self._blacklist:
+                index, renamed = (label.index, "," in label.tag) if own else (None, False)
+                names.append(Name(text, same_as(text), index, label.category, label.tag, place, renamed))
         return tuple(names)
 
     def spelled(self, tag: str) -> str:
@@ -125,4 +123,4 @@ def expanded(tag: str) -> tuple[str, ...]:
 
 def said(piece: str, place: int) -> Pick:
     """A piece of a person's caption, the `place`th: it is as sure as can be."""
-    return Pick(Name(piece, same_as(piece), None, GENERAL, place=(-1, place), said=place), 1.0)
+    return (Name(piece, same_as(piece), None, GENERAL, place=(-1, place), said=place), 1.0)

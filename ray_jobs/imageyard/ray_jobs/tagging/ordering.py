@@ -22,25 +22,23 @@ def arranged(
     people_first: bool = False,
     characters_first: bool = False,
 ) -> list[Pick]:
-    """`picks` in order; what is equal in it goes by the name, and by the model's name where scores are equal.
+    """`picks`, which are by falling score, in order; what is equal in it goes by the name.
 
     `model`: as the labels stand in the model's list. `frequency`: by `counts` of normal forms, falling. Before the
     others come, if asked for, `solo`, then counts such as `2girls`, then characters.
     """
-    found = sorted(picks, key=_key(order, counts))
+    found = list(picks) if order == "score" else sorted(picks, key=_key(order, counts))
     if people_first or characters_first:
-        found.sort(key=lambda pick: _rank(pick.name, people_first, characters_first))
+        found.sort(key=lambda pick: _rank(pick[0], people_first, characters_first))
     return found
 
 
 def _key(order: Order, counts: Mapping[str, int]) -> Callable[[Pick], Any]:
-    if order == "score":
-        return lambda pick: (-pick.score, pick.name.label)
     if order == "model":
-        return lambda pick: pick.name.place
+        return lambda pick: pick[0].place
     if order == "frequency":
-        return lambda pick: (-counts[pick.name.form], pick.name.form)
-    return lambda pick: pick.name.form
+        return lambda pick: (-counts[pick[0].form], pick[0].form)
+    return lambda pick: pick[0].form
 
 
 def _rank(name: Name, people_first: bool, characters_first: bool) -> int:
@@ -55,7 +53,6 @@ def _person(form: str) -> int:
 
 def led(picks: Sequence[Pick], first: Sequence[Name], *, add: bool) -> list[Pick]:
     """`picks` with the `first` names at their beginning, in the order of those; with `add` also those it lacks."""
-    here = {pick.name.form: pick for pick in picks}
-    ahead = [here.get(name.form, Pick(name, 1.0)) for name in first if add or name.form in here]
-    moved = {pick.name.form for pick in ahead}
-    return [*ahead, *(pick for pick in picks if pick.name.form not in moved)]
+    here = {name.form: (name, score) for name, score in picks}
+    ahead = {name.form: here.get(name.form, (name, 1.0)) for name in first if add or name.form in here}
+    return [*ahead.values(), *(pick for pick in picks if pick[0].form not in ahead)]

@@ -41,7 +41,6 @@ _STATES = frozenset(
         "crazy eyes",
         "narrowed eyes",
         "wide eyes",
-        "x eyes",
         "heart-shaped eyes",
         "disheveled hair",
         "messy hair",

@@ -15,22 +15,28 @@ def pair_of(picks: Sequence[Pick], ruled_out: Sequence[Pick] = ()) -> tuple[list
     `renamed`, where there is such a tag, is what the model calls those whose name held a comma; `ruled-out` are the
     tags that contradicted others, with their scores.
     """
-    names: dict[int, str] = {name.index: name.text for name, _ in picks if name.index is not None}
-    scores: dict[str, Json] = {}
-    renamed: dict[str, Json] = {}
-    value = []
-    for name, score in picks:
-        index = name.index
-        if index is None:
-            index = class_index(name.text, names)
-            names[index] = name.text
-        elif "," in name.label:
-            renamed[str(index)] = name.label
-        value.append(index)
-        scores[str(index)] = score
-    members: dict[str, Json] = {"class-map": {str(index): names[index] for index in value}, "confidence-map": scores}
+    value = _indices(picks)
+    keys = [str(index) for index in value]
+    members: dict[str, Json] = {
+        "class-map": dict(zip(keys, [name.text for name, _ in picks], strict=True)),
+        "confidence-map": dict(zip(keys, [score for _, score in picks], strict=True)),
+    }
+    renamed: dict[str, Json] = {str(name.index): name.label for name, _ in picks if name.renamed}
     if renamed:
         members["renamed"] = renamed
     if ruled_out:
-        members["ruled-out"] = {pick.name.text: pick.score for pick in ruled_out}
+        members["ruled-out"] = {name.text: score for name, score in ruled_out}
     return value, members
+
+
+def _indices(picks: Sequence[Pick]) -> list[int]:
+    """The classes of the tags, in their order; of names that no model has, by the name."""
+    taken = {name.index: name.text for name, _ in picks if name.index is not None}
+    if len(taken) == len(picks):
+        return list(taken)
+    found = []
+    for name, _ in picks:
+        index = class_index(name.text, taken) if name.index is None else name.index
+        taken[index] = name.text
+        found.append(index)
+    return found
