@@ -1,4 +1,4 @@
-"""Taggers of the WD14 contract with many names that trip naive code: one by random weights, one that always says the same."""
+"""Taggers of the WD14 contract, with names that trip naive code: one has random weights, one always says the same."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ GENERAL = (
     *("hair", "long_hair", "very_long_hair", "absurdly_long_hair", "chair", "wet_hair", "hair_over_one_eye", "bangs"),
     *("blue_eyes", "closed_eyes", "glowing_eyes", "blonde_hair", "cat_ears", "animal_ears", "hand_in_own_hair"),
     *("shirt", "white_shirt", "no_shirt", "shirt_lift", "t-shirt", "hat", "baseball_cap", "hair_ribbon", "jewelry"),
-    *("hairband", "hairbands", "earrings", "day", "night", "sky", "night_sky", "outdoors", "indoors", "simple_background"),
+    *("hairband", "hairbands", "earrings", "day", "night", "sky", "night_sky", "outdoors", "indoors"),
     *(";d", ";)", ";o", ";p", ";q", ";3", "\\m/", "\\o/", "\\n/", "\\||/", 'don\'t_say_"lazy"', ">:(", ">:)", ":)"),
     *("?", "!", "!!", "!?", "...", "^^^", "+++", ":3", ":/", "3", "v", "w", "x"),
     *("star_(symbol)", "watercolor_(medium)", "bow_(weapon)", "excalibur_(fate/stay_night)"),
     *("shimakaze_(kancolle)_(cosplay)", "on_the_line", *KAOMOJI),
-)  # fmt: skip
+)
 CHARACTERS = (
     *("saber_(fate)", "rin_(fate)", "hatsune_miku", "saber_(swimsuit)_(fate)", "hu_tao_(genshin_impact)"),
     *("skadi_(arknights)", "2b_(nier:automata)", "somebody's_cat", "d.va_(overwatch)", "artoria_pendragon_(fate)"),
@@ -38,6 +38,33 @@ LINE = 0.45
 
 Row = tuple[str, int, float]
 """Name, category, score."""
+GOLDEN: Sequence[Row] = (
+    ("general", 9, 0.90),
+    ("sensitive", 9, 0.10),
+    ("questionable", 9, 0.02),
+    ("explicit", 9, 0.01),
+    ("1girl", 0, 0.99),
+    ("solo", 0, 0.95),
+    ("long_hair", 0, 0.40),
+    ("smile", 0, 0.36),
+    ("blush", 0, 0.34),
+    ("^_^", 0, 0.50),
+    ("(o)_(o)", 0, 0.60),
+    ("\\m/", 0, 0.55),
+    (":)", 0, 0.52),
+    ('don\'t_say_"lazy"', 0, 0.45),
+    ("star_(symbol)", 0, 0.44),
+    ("hair", 0, 0.38),
+    ("chair", 0, 0.37),
+    ("hairband", 0, 0.43),
+    ("hairbands", 0, 0.42),
+    ("wet_hair", 0, 0.41),
+    ("saber_(fate)", 4, 0.90),
+    ("rin_(fate)", 4, 0.86),
+    ("hatsune_miku", 4, 0.30),
+    ("ganyu_(genshin_impact)", 4, 0.02),
+)
+"""The reference's example of scores, with more names."""
 
 
 def build_wide(
@@ -58,12 +85,13 @@ def build_wide(
     biases = random.normal(-0.6, 0.6, len(names)) - means.sum(0) * 0.5 - 2 * (sure - 1)
     weights[:, names.index("on_the_line")] = 0
     biases[names.index("on_the_line")] = math.log(LINE / (1 - LINE)) - 2e-7
+    cells = {"kernel_shape": [SIDE // CELLS] * 2, "strides": [SIDE // CELLS] * 2}
     nodes = [
         helper.make_node("Div", ["input", "white"], ["x"]),
         helper.make_node("Transpose", ["x"], ["planes"], perm=[0, 3, 1, 2]),
-        helper.make_node("AveragePool", ["planes"], ["means"], kernel_shape=[SIDE // CELLS] * 2, strides=[SIDE // CELLS] * 2),
+        helper.make_node("AveragePool", ["planes"], ["means"], **cells),
         helper.make_node("Mul", ["planes", "planes"], ["squares"]),
-        helper.make_node("AveragePool", ["squares"], ["mean_squares"], kernel_shape=[SIDE // CELLS] * 2, strides=[SIDE // CELLS] * 2),
+        helper.make_node("AveragePool", ["squares"], ["mean_squares"], **cells),
         helper.make_node("Mul", ["means", "means"], ["squared_means"]),
         helper.make_node("Sub", ["mean_squares", "squared_means"], ["spreads"]),
         helper.make_node("Flatten", ["means"], ["flat_means"]),
@@ -71,7 +99,7 @@ def build_wide(
         helper.make_node("Concat", ["flat_means", "flat_spreads"], ["features"], axis=1),
         helper.make_node("Gemm", ["features", "weights", "biases"], ["logits"]),
         helper.make_node("Sigmoid", ["logits"], ["output"]),
-    ]  # fmt: skip
+    ]
     constants = {"white": np.array(255, np.float32), "weights": weights, "biases": biases.astype(np.float32)}
     categories = [9] * len(RATINGS) + [0] * len(GENERAL) + [4] * len(characters)
     return _written(folder, nodes, constants, list(zip(names, categories, strict=True)), batch)

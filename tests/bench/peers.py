@@ -1,12 +1,13 @@
-"""The tag step against kohya's tagger script and imgutils, on the same model and pictures: what is equal and what is not.
+"""The tag step against kohya's tagger script and imgutils, on the same models and pictures: what is equal, what is not.
 
-    python tests/bench/peers.py FOLDER … [--model FOLDER] [--kohya SD-SCRIPTS --kohya-python PYTHON]
-                                [--imgutils PYTHON] [--limit 60]
+    python tests/bench/peers.py FOLDER … [--model FOLDER] [--kohya SD-SCRIPTS … --kohya-python PYTHON]
+                                [--imgutils PYTHON] [--limit 60] [--texts]
 
 FOLDERs have photographs. PYTHON is an interpreter that has what the peer needs: for kohya's script onnx, onnxruntime,
 opencv, pillow, tqdm, torch and huggingface_hub, for the other dghs-imgutils. --model is a folder with model.onnx and
-selected_tags.csv; without it, a model with random weights and awkward names is made, and EfficientNet-Lite0 is used too.
-Texts are compared on pictures of the model's size, which nobody resizes; scores on photographs and odd pictures too.
+selected_tags.csv; without it there are four: one that always says the same, two with random weights and awkward names,
+and EfficientNet-Lite0. Texts are compared on pictures of the model's size, which nobody resizes; scores also on the
+photographs as they are and on odd pictures. --texts prints what a peer wrote for the first picture.
 """
 
 from __future__ import annotations
@@ -23,12 +24,13 @@ from typing import Any
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-import pictures as made
-from imageyard.ray_jobs.models import efficientnet
 from peers_options import OPTIONS, Option
 from peers_pictures import ODD_REASONS, odd, squares
 from peers_runs import Answer, Imgutils, Kohya, Ours, our_scores
-from wide_tagger import LINE, build_constant, build_wide
+
+import pictures as made
+from imageyard.ray_jobs.models import efficientnet
+from wide_tagger import GOLDEN, LINE, build_constant, build_wide
 
 Peer = Kohya | Imgutils
 BASE = {"threshold": 0.35, "character_threshold": 0.35, "underscores": "keep"}
@@ -45,6 +47,7 @@ def main() -> None:
     parser.add_argument("--kohya-python", default=sys.executable)
     parser.add_argument("--imgutils")
     parser.add_argument("--limit", type=int, default=60)
+    parser.add_argument("--texts", action="store_true")
     said = parser.parse_args()
     peers: dict[str, Peer] = {}
     for root in said.kohya:
@@ -63,12 +66,13 @@ def main() -> None:
             "odd": odd(work / "odd"),
         }
         models = [said.model] if said.model else [
+            build_constant(work / "constant", GOLDEN),
             build_wide(work / "wide"),
             build_wide(work / "wide-without-characters", characters=()),
             efficientnet.build(work / "efficientnet"),
         ]  # fmt: skip
         for model in models:
-            compare(peers, model, sets, work)
+            compare(peers, model, sets, work, texts=said.texts)
         for name, peer in peers.items():
             if isinstance(peer, Kohya):
                 endings(name, peer, work)
@@ -78,7 +82,9 @@ def _named(photos: Sequence[Path]) -> list[tuple[str, Path]]:
     return [(f"{number:03}{path.suffix}", path) for number, path in enumerate(photos)]
 
 
-def compare(peers: Mapping[str, Peer], model: Path, sets: Mapping[str, Mapping[str, Path]], work: Path) -> None:
+def compare(
+    peers: Mapping[str, Peer], model: Path, sets: Mapping[str, Mapping[str, Path]], work: Path, *, texts: bool
+) -> None:
     """Print what each peer makes of one model."""
     tagged = {path.name: path for path in sets["of the model's size"].values()}
     scored = [path for some in sets.values() for path in some.values()]
@@ -98,6 +104,8 @@ def compare(peers: Mapping[str, Peer], model: Path, sets: Mapping[str, Mapping[s
         for option in OPTIONS:
             if option.name in answer.tags:
                 one(peer.kind, option, datasets[option.said], answer.tags[option.name], mine, tagged)
+                if texts:
+                    print(f"    writes {', '.join(next(iter(answer.tags[option.name].values())))}")
         for why in sorted(set(answer.died.values())):
             names = [option for option in answer.died if answer.died[option] == why]
             print(f"{len(names)} options die of {why}: {'; '.join(names)}")
@@ -166,8 +174,8 @@ def settled(mine: Mapping[str, float], theirs: Sequence[str]) -> list[str]:
     """`theirs` with neighbours whose scores are equal in four decimals in our order."""
     places = {tag: at for at, tag in enumerate(mine)}
     found: list[str] = []
-    for score, tags in groupby(theirs, key=lambda tag: mine.get(tag)):
-        found += tags if score is None else sorted(tags, key=lambda tag: places[tag])
+    for _, tags in groupby(theirs, key=lambda tag: mine.get(tag)):
+        found += sorted(tags, key=lambda tag: places.get(tag, 0))
     return found
 
 

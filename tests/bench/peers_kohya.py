@@ -16,7 +16,7 @@ import sys
 import tempfile
 import types
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 ABSENT = ("accelerate", "diffusers", "einops", "imagesize", "safetensors", "toml", "torchvision", "transformers")
 
@@ -37,7 +37,7 @@ def stand_in(name: str) -> Any:
 class Empty(types.ModuleType):
     """A module in which every name is a stand-in."""
 
-    __path__: list[str] = []
+    __path__: ClassVar[list[str]] = []
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -100,7 +100,8 @@ def main() -> None:
     script = str(root / "finetune" / "tag_images_by_wd14_tagger.py")
     sys.path.insert(0, str(root))
     sys.meta_path.insert(0, Absent())
-    commit = subprocess.run(["git", "-C", str(root), "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
+    git = ["git", "-C", str(root), "rev-parse", "--short", "HEAD"]
+    commit = subprocess.run(git, capture_output=True, text=True)  # wherever git is
     versions = [f"{name} {importlib.metadata.version(name)}" for name in ("numpy", "onnxruntime", "pillow")]
     import cv2
 

@@ -1,4 +1,4 @@
-"""One answer from each: the tag step in a dataset in memory, kohya's script and imgutils in interpreters of their own."""
+"""One answer from each: the tag step in a dataset in memory, kohya's script and imgutils in their own interpreters."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+from peers_options import Option
 
 from imageyard.manifests import Dataset, Sample
 from imageyard.ray_jobs.canonical import decode
@@ -20,7 +21,6 @@ from imageyard.ray_jobs.models.onnx_tagger import OnnxTagger, read_labels
 from imageyard.ray_jobs.tag_text import underscored
 from imageyard.ray_jobs.tagging.overlap import IMPLICATIONS
 from jobs import by_name, drop, go, recipe
-from peers_options import Option
 
 HERE = Path(__file__).parent
 REPOSITORY = "local/tagger"
