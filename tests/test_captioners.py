@@ -612,13 +612,17 @@ def test_a_model_in_a_bucket_is_copied_and_found(shelf: Path, tmp_path: Path) ->
 
 
 def test_a_model_in_hugging_faces_cache_needs_no_network(shelf: Path, tmp_path: Path) -> None:
-    commit = "3f2a5b1c" * 5
+    pinned, another = pinned_revision("florence-2-base"), "3f2a5b1c" * 5
     repository = tmp_path / "hub" / "models--florence-community--Florence-2-base"
-    shutil.copytree(shelf / "tiny-florence", repository / "snapshots" / commit)
-    (repository / "refs").mkdir()
-    (repository / "refs" / "main").write_text(commit)
-    for asked in ("florence-2-base", f"microsoft/Florence-2-base@{commit}"):
+    for commit in (pinned, another):
+        shutil.copytree(shelf / "tiny-florence", repository / "snapshots" / commit)
+    for asked, commit in (("florence-2-base", pinned), (f"microsoft/Florence-2-base@{another}", another)):
         assert locate_offline(asked, tmp_path, tmp_path).strip() == str(repository / "snapshots" / commit)
+
+
+def pinned_revision(name: str) -> str:
+    (revision,) = (entry.revision for entry in captioner_table.CAPTIONERS if name in entry.names)
+    return revision
 
 
 def test_a_model_that_cannot_be_downloaded_says_where_to_put_it(tmp_path: Path) -> None:
@@ -707,9 +711,10 @@ def test_of_a_repository_only_what_is_needed_is_fetched_and_never_code(shelf: Pa
         (folder / name).write_bytes(b"x")
     if not safe:
         without_weights(folder)
-    repo, commit = "Salesforce/blip-image-captioning-base", "0a1b2c3d" * 5
+    repo, commit = "Salesforce/blip-image-captioning-base", pinned_revision("blip-base")
     with hub(folder, repo, commit) as (address, fetched):
-        told = locate_elsewhere("blip-base", tmp_path, {"HF_ENDPOINT": address, "HF_HOME": str(tmp_path / "cache")})
+        online = {"HF_HUB_OFFLINE": "0", "HF_ENDPOINT": address, "HF_HOME": str(tmp_path / "cache")}
+        told = locate_elsewhere("blip-base", tmp_path, online)
     assert told.strip().endswith(f"snapshots/{commit}"), told
     weights = "model.safetensors" if safe else "pytorch_model.bin"
     assert set(fetched) == {
