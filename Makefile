@@ -9,7 +9,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c infra/constrain
 demo: $(VENV)/.demo
 	@$(BIN)/python -m imageyard.service.demo $(if $(IMAGES),--images "$(IMAGES)")
 
-test: $(VENV)/.dev
+test: $(VENV)/.dev $(VENV)/.tools
 	$(BIN)/python -m pytest
 
 check: $(VENV)/.dev
@@ -51,3 +51,10 @@ $(VENV)/.dev: pyproject.toml infra/constraints.txt | $(BIN)/pip
 	@$(PIP) torch==2.13.0 -e '.[dev]'
 	@$(BIN)/python -m imageyard.ray_jobs.warm
 	@touch $@ $(VENV)/.demo
+
+# Servers and checkers that tests start as programs. They pin libraries of ours to other versions, hence apart.
+$(VENV)/.tools: infra/tools.txt | $(BIN)/pip
+	@echo "installing the servers and checkers that the tests start …"
+	$(PYTHON) -m venv $(VENV)/tools
+	@$(VENV)/tools/bin/pip install --quiet --disable-pip-version-check -r infra/tools.txt
+	@touch $@
