@@ -13,6 +13,7 @@ import pictures
 from imageyard.manifests import Dataset, Sample
 from imageyard.manifests.diff import diff
 from imageyard.manifests.errors import JobError, RecipeError, VersionError
+from imageyard.ray_jobs.analysis.said import tags_in_order
 from imageyard.ray_jobs.caption_text import is_prose, joined, pieces_of, same_as
 from imageyard.ray_jobs.edits.base import About, Edit
 from imageyard.ray_jobs.edits.wording import Piece, Wording, text_of
@@ -20,7 +21,7 @@ from imageyard.ray_jobs.engine import LocalEngine
 from imageyard.ray_jobs.recipe import STEPS, Recipe
 from imageyard.ray_jobs.rehearsal import rehearse
 from imageyard.ray_jobs.run import Surroundings
-from imageyard.ray_jobs.selecting import condition, tags_in_order
+from imageyard.ray_jobs.selecting import condition
 from imageyard.ray_jobs.undoing import undo
 from jobs import DATE, by_name, drop, go, manifests, recipe
 
