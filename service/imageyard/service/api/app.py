@@ -15,21 +15,23 @@ operation_id: the audit event is named by it.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 from fastapi import APIRouter, FastAPI
 
-from imageyard.service.api import health, problems
+from imageyard.service.api import datasets, health, problems, uploads
 from imageyard.service.api.edge import Edge
 from imageyard.service.api.gate import Gate
+from imageyard.service.api.loops import Loop, running
 from imageyard.service.api.yard import LabelStatistics, Yard
 from imageyard.service.deployment import Deployment
 
 ROUTERS: tuple[APIRouter, ...] = (
     health.router,
-    # datasets.router, uploads.router
+    datasets.router,
+    uploads.router,
     # jobs.router
     # versions.router, samples.router, statistics.router
 )
@@ -40,8 +42,12 @@ def create_app(
     *,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     labels: LabelStatistics | None = None,
+    loops: Callable[[Yard], Sequence[Loop]] = lambda yard: (),
 ) -> FastAPI:
-    """The application of `deployment`. It holds no state that a restart would lose: the bucket is the database."""
+    """The application of `deployment`. It holds no state that a restart would lose: the bucket is the database.
+
+    `loops` says what runs in the background for as long as the application does: reconciling, watching.
+    """
     yard = Yard.of(deployment, clock=clock, labels=labels)
 
     @asynccontextmanager
@@ -49,7 +55,13 @@ def create_app(
         import anyio.to_thread
 
         anyio.to_thread.current_default_thread_limiter().total_tokens = deployment.limits.threads
-        yield
+        background = running(
+            loops(yard), patience=deployment.limits.shutdown_seconds, failed=yard.metrics.loop_failed
+        )
+        # Starting is a moment; stopping may take its patience, and other requests are over by then.
+        with background:
+            yield
+        yard.stopping.set()
 
     app = FastAPI(
         title="Imageyard",

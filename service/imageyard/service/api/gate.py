@@ -60,8 +60,14 @@ class Gate:
 
     def _check_host(self, headers: Headers) -> None:
         allowed = self._yard.deployment.allowed_hosts
-        if allowed and headers.get("host", "").lower() not in {host.lower() for host in allowed}:
+        host = headers.get("host", "").lower()
+        if allowed and host not in {one.lower() for one in allowed}:
             raise _Refusal(421, "this service is not called so", {})
+        if self._yard.keyring.open:
+            # Without keys a page in a browser on this machine could ask, under its own name or by a name that leads here.
+            name = host.removeprefix("[").partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+            if name not in LOOPBACK or "origin" in headers:
+                raise _Refusal(421, "without keys only programs on this machine are answered, and no web page", {})
 
     def _admit(self, scope: Scope, headers: Headers) -> None:
         path = scope["path"]

@@ -43,6 +43,11 @@ class Keyring:
         if deployment.dev and not self._keys:
             self._open = Caller(deployment.tenants[0], DEV_KEY, SCOPES)
 
+    @property
+    def open(self) -> bool:
+        """Whether everybody may come in: --dev on loopback, without keys."""
+        return self._open is not None
+
     def caller(self, authorization: Iterable[str]) -> Caller | None:
         """Who sent these Authorization headers, None if there is not exactly one, or no such key.
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 
+from imageyard.service.api.observed import Observed
+
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 METHODS = ("GET", "HEAD", "POST", "PATCH", "PUT", "DELETE", "OPTIONS")
 
@@ -26,6 +28,15 @@ class Metrics:
             buckets=_SECONDS,
             registry=self.registry,
         )
+
+        self._loops = Counter(
+            "imageyard_loop_failures", "Turns of background loops that failed.", ("loop",), registry=self.registry
+        )
+        self.observed = Observed(self.registry)
+
+    def loop_failed(self, loop: str) -> None:
+        """Count a turn of a background loop that raised."""
+        self._loops.labels(loop).inc()
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count a request; `route` is the template, not the path."""

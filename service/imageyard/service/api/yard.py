@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from threading import Event
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -14,6 +15,7 @@ from imageyard.manifests.version import Version
 from imageyard.service.api.keys import Keyring
 from imageyard.service.api.metrics import Metrics
 from imageyard.service.api.rates import Rates
+from imageyard.service.api.readiness import Readiness
 from imageyard.service.api.streams import Streams
 from imageyard.service.catalog import Catalog
 from imageyard.service.deployment import Deployment, Tenant
@@ -34,8 +36,11 @@ class Yard:
     requests: Rates
     failures: Rates
     streams: Streams
+    readiness: Readiness
     clock: Callable[[], datetime]
     labels: LabelStatistics | None = None
+    stopping: Event = field(default_factory=Event)
+    """Set when the server is told to stop: event streams look at it, and end."""
     _catalogs: dict[str, Catalog] = field(default_factory=dict)
 
     @classmethod
@@ -55,6 +60,7 @@ class Yard:
             requests=Rates(per_second=limits.requests_per_second, burst=limits.burst),
             failures=Rates(per_second=limits.failures_per_minute / 60, burst=limits.failures_per_minute),
             streams=Streams(most=limits.streams, most_of_a_key=limits.streams_of_a_key),
+            readiness=Readiness(deployment),
             clock=clock,
             labels=labels,
         )
