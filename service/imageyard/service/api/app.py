@@ -55,9 +55,7 @@ def create_app(
         import anyio.to_thread
 
         anyio.to_thread.current_default_thread_limiter().total_tokens = deployment.limits.threads
-        background = running(
-            loops(yard), patience=deployment.limits.shutdown_seconds, failed=yard.metrics.loop_failed
-        )
+        background = running(loops(yard), patience=deployment.limits.shutdown_seconds, failed=yard.metrics.loop_failed)
         # Starting is a moment; stopping may take its patience, and other requests are over by then.
         with background:
             yield
