@@ -29,7 +29,7 @@ CONFINED = {
     "imageyard.ray_jobs": (RAY_JOBS, SERVICE),
     "imageyard.service": (SERVICE,),
 }
-READS_ENVIRONMENT = (f"{SERVICE}/settings.py", f"{SERVICE}/demo.py")
+READS_ENVIRONMENT = (f"{SERVICE}/settings.py", f"{SERVICE}/demo.py", f"{RAY_JOBS}/main.py")
 HEAVY = ("ray", "torch", "onnxruntime", "transformers", "numpy", "PIL", "pyarrow", "boto3", "scipy", "numba")
 
 

@@ -57,7 +57,8 @@ class Attempt:
         """Say that it runs. Raises JobEndedError if it may not."""
         if self._asked is not None and self._log is not None:
             # First this, then the look: who cancels does it the other way around, so that one sees the other.
-            self._log.say("running")
+            if self._log.silent:
+                self._log.say("running")
             self.refuse_if_over()
 
     def refuse_if_over(self) -> None:
