@@ -93,6 +93,18 @@ class JobRecord(BaseModel):
     recipe: dict[str, Any]
 
 
+class Given(BaseModel):
+    """An attempt that a cluster has been given."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal[1] = 1
+    number: int
+    after: str
+    """What came before: `submitted`, or that the attempt before was `lost` or has `failed`."""
+    at: str
+
+
 class Ended(BaseModel):
     """How a job ended; who creates the object decides."""
 

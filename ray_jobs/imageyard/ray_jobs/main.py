@@ -23,6 +23,7 @@ from imageyard.manifests.store import Store
 from imageyard.ray_jobs import job
 from imageyard.ray_jobs.attempt import PASSING, Attempt
 from imageyard.ray_jobs.fanout import RayEngine
+from imageyard.ray_jobs.job_attempts import attempt_writer
 from imageyard.ray_jobs.job_records import ATTEMPT_MEMBER, SHA_MEMBER, Submission, parts_of
 from imageyard.ray_jobs.model_folder import model_folder
 from imageyard.ray_jobs.recipe import Recipe, parse_recipe
@@ -124,7 +125,7 @@ def _submission(url: str, environment: Mapping[str, str]) -> tuple[Submission, i
 
 def _attempt(asked: Submission, number: int, environment: Mapping[str, str]) -> int:
     dataset = Dataset.open(asked.dataset)
-    log = job.Log(dataset.store, asked.id, _now, writer=job.attempt_writer(number))
+    log = job.Log(dataset.store, asked.id, _now, writer=attempt_writer(number))
     recipe = _begun(asked, Attempt(dataset, _now, asked=asked, log=log))
     wish = asked.options
     place = Place(cpus=wish.cpus, gpu=wish.gpus > 0, model_threads=wish.model_threads)
