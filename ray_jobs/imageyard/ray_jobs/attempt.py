@@ -10,7 +10,7 @@ from typing import Any, Literal
 from imageyard.manifests.dataset import Dataset
 from imageyard.manifests.errors import ClusterError, CommitError, ImageyardError, JobEndedError, StoreError
 from imageyard.manifests.version import Version
-from imageyard.ray_jobs import job
+from imageyard.ray_jobs import job, job_end
 from imageyard.ray_jobs.recipe import Recipe
 from imageyard.ray_jobs.watcher import Watcher
 from imageyard.ray_jobs.work import Tally
@@ -57,7 +57,8 @@ class Attempt:
         """Say that it runs. Raises JobEndedError if it may not."""
         if self._asked is not None and self._log is not None:
             # First this, then the look: who cancels does it the other way around, so that one sees the other.
-            self._log.say("running")
+            if self._log.silent:
+                self._log.say("running")
             self.refuse_if_over()
 
     def refuse_if_over(self) -> None:
@@ -83,7 +84,7 @@ class Attempt:
         name = self._job.record.id if self._job is not None else self._asked.id if self._asked is not None else None
         if name is None or parent is None:
             return None
-        found = job.version_of(self._dataset, name, newest=parent, searched=self._searched)
+        found = job_end.version_of(self._dataset, name, newest=parent, searched=self._searched)
         self._searched = parent.number
         return found
 
@@ -161,7 +162,7 @@ class Attempt:
 
     def _cancelled(self, name: str) -> job.Ended:
         """How a job ends that somebody cancelled: so, unless it had its version by then."""
-        return job.end_cancelled(self._dataset, name, clock=self._clock, log=self._log)
+        return job_end.end_cancelled(self._dataset, name, clock=self._clock, log=self._log)
 
 
 class _Noted:

@@ -12,10 +12,9 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from imageyard.manifests.dataset import Dataset, listed
 from imageyard.manifests.errors import ExistsError, JobError, JobMissingError, JobTakenError, NotFoundError
 from imageyard.manifests.store import Entry, Store
-from imageyard.manifests.version import Version
+from imageyard.ray_jobs.job_attempts import attempts, of_attempt
 from imageyard.ray_jobs.job_log import Clock, Kind, Log, event, event_ids, events, kind_of, stamp, writer_of
 from imageyard.ray_jobs.job_records import JOB_ID, Ended, JobRecord, JobStatus, Options, State, Submission
 
@@ -140,32 +139,6 @@ def end(store: Store, job: str, how: Ended, *, clock: Clock, log: Log | None = N
     return stands
 
 
-def end_cancelled(dataset: Dataset, job: str, *, clock: Clock, log: Log | None = None) -> Ended:
-    """How a cancelled job ended, of which no attempt goes on: as cancelled, unless it had its version by then."""
-    version = version_of(dataset, job)
-    if version is None:
-        how = Ended(state="cancelled", ended=stamp(clock()))
-    else:
-        how = Ended(state="committed", version=version.number, ended=stamp(clock()))
-    return end(dataset.store, job, how, clock=clock, log=log)
-
-
-def version_of(dataset: Dataset, job: str, *, newest: Version | None = None, searched: int = 0) -> Version | None:
-    """The version that a job has committed, if it has; looked for up to `newest`, in versions after `searched`."""
-    newest = newest or dataset.newest()
-    if newest is None:
-        return None
-    try:
-        since = read(dataset.store, job).parent or 0
-    except JobMissingError:
-        return None  # a record comes before any version
-    for number in range(max(since, searched) + 1, newest.number + 1):
-        version = newest if number == newest.number else dataset.version(number)
-        if version.job == job:
-            return version
-    return None
-
-
 def close(store: Store, job: str) -> None:
     """Take away the marker of a job that has ended."""
     try:
@@ -255,21 +228,6 @@ def ended_key(job: str) -> str:
 def begun(names: Sequence[str]) -> bool:
     """Whether an attempt has begun, by the ids of a job's events."""
     return any(kind_of(name) == "running" for name in names)
-
-
-def attempts(store: Store, job: str) -> list[Entry]:
-    """What stands for each attempt that a cluster has been given, in order."""
-    return listed(store.list(f"jobs/{job}/attempts"))
-
-
-def attempt_writer(number: int) -> str:
-    """A fresh name for attempt `number` on a cluster, under which it adds events."""
-    return f"a{number:03d}{uuid.uuid4().hex[:4]}"
-
-
-def of_attempt(name: str, number: int) -> bool:
-    """Whether attempt `number` on a cluster has added the event of that id."""
-    return writer_of(name).startswith(f"a{number:03d}")
 
 
 def valid(job: str) -> str:
