@@ -128,7 +128,7 @@ def test_amended_manifests_are_those_that_would_be_written_anew(dataset: Dataset
 
 
 def test_a_manifest_that_nothing_changes_is_named_as_it_is(dataset: Dataset) -> None:
-    samples = held(range(40))
+    samples = held(range(300))
     parent = committed(dataset, samples)
     key = next(key for key, (role, _) in samples.items() if role == "train")
     found = find(dataset.store, parent, key, Chunks())
