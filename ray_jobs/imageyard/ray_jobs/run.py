@@ -9,7 +9,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from imageyard.manifests.dataset import Dataset
-from imageyard.manifests.errors import ImageyardError, JobError
+from imageyard.manifests.errors import (
+    ClusterError,
+    CommitError,
+    ImageyardError,
+    JobError,
+    JobMissingError,
+    StoreError,
+)
 from imageyard.manifests.sample import CONTENT, Sample
 from imageyard.manifests.store import Store
 from imageyard.manifests.version import ROLES, Version
@@ -49,6 +56,10 @@ class Surroundings:
     shard: int | None = None
     """Images a shard; unset, chosen by the number of images and workers."""
     watcher: Watcher = field(default_factory=Unwatched)
+    log: job.Log | None = None
+    """Where it says what happens; unset, under a name of its own."""
+    job: job.Submission | None = None
+    """What was submitted, if this run is an attempt at that: it has its id and its date."""
 
 
 @dataclass(frozen=True)
@@ -69,12 +80,49 @@ class Outcome:
 def run(dataset: Dataset, recipe: Recipe, around: Surroundings) -> Outcome:
     """Apply `recipe` to what the dataset holds and what lies in its drop folder, and commit the result.
 
-    Killed at any moment and called again, it commits the same manifests. Raises ImageyardError, and then
-    nothing is committed and nothing in the drop folder is touched.
+    Killed at any moment and called again, it commits the same manifests. A submitted job commits once, however many
+    of its attempts run, at once or one after the other: the others end committed, too. Raises ImageyardError, and
+    then nothing is committed and nothing in the drop folder is touched.
     """
-    around.watcher.phase("looking for model files", brief=True)
-    extractors = recipe.extractors(around.models)
-    return _Run(dataset, recipe, extractors, around).go()
+    if around.job is not None:
+        around = replace(around, log=around.log or job.Log(dataset.store, around.job.id, around.clock))
+    if around.log is not None:
+        around = replace(around, watcher=_Noted(around.watcher, around.log))
+    try:
+        around.watcher.phase("looking for model files", brief=True)
+        extractors = recipe.extractors(around.models)
+        return _Run(dataset, recipe, extractors, around).go()
+    except ImageyardError as error:
+        if around.job is not None and not isinstance(error, PASSING):
+            how = job.Ended(state="failed", error=str(error), ended=job.stamp(around.clock()))
+            job.end(dataset.store, around.job.id, how, clock=around.clock, log=around.log, **_noted(around.log))
+        raise
+
+
+PASSING = (StoreError, CommitError, ClusterError)
+"""Errors that another attempt may not meet; after any other, the job has failed."""
+
+
+class _Noted:
+    """A watcher, and a log that is to tell of the phase and of the images in it."""
+
+    def __init__(self, watcher: Watcher, log: job.Log) -> None:
+        self._watcher, self._log = watcher, log
+
+    def phase(self, name: str, *, brief: bool = False) -> None:
+        self._log.notes["phase"] = name
+        self._watcher.phase(name, brief=brief)
+
+    def expect(self, images: int) -> None:
+        self._log.notes["images"] = images
+        self._watcher.expect(images)
+
+    def advance(self, tally: Tally) -> None:
+        self._watcher.advance(tally)
+
+
+def _noted(log: job.Log | None) -> dict[str, Any]:
+    return {name: value for name, value in log.notes.items() if name == "work"} if log else {}
 
 
 class _Run:
@@ -94,16 +142,21 @@ class _Run:
         self._tally = Tally()
         self._waiting: tuple[tuple[str, str], ...] = ()
         self._drop: Drop | None = None
+        self._searched = 0
+        """Versions up to this one have been looked at: none of them is this job's."""
+        self._own: Version | None = None
 
     def go(self) -> Outcome:
         try:
             committed = self._dataset.commit(self._build)
             if committed is not None:
-                return self._finish(committed, "committed")
+                return self._finish(committed, committed, "committed")
             newest = self._dataset.newest()
             if newest is None:
-                return Outcome("nothing", None, None, self._tally, self._waiting, None)
-            return self._finish(newest, "nothing")
+                return self._told(Outcome("nothing", None, None, self._tally, self._waiting, None))
+            if self._own is not None:
+                return self._finish(self._own, newest, "committed")
+            return self._finish(newest, newest, "nothing")
         except ImageyardError as error:
             self._ended("failed", str(error))
             raise
@@ -112,8 +165,8 @@ class _Run:
             raise
 
     def _ended(self, kind: Literal["failed", "stopped"], reason: str) -> None:
-        if self._job is None:
-            return
+        if self._job is None or self._around.job is not None:
+            return  # a submitted job ends where all of its errors come by
         try:
             self._job.say(kind, error=reason, work=asdict(self._tally))
         except ImageyardError:
@@ -121,6 +174,8 @@ class _Run:
 
     def _build(self, parent: Version | None) -> Version | None:
         """The record that follows `parent`; called again when another job commits first."""
+        if self._committed_before(parent):
+            return None
         watcher = self._around.watcher
         watcher.phase("looking at the drop folder", brief=True)
         drop = self._look(parent)
@@ -205,8 +260,38 @@ class _Run:
                 f"allows (max_error_fraction); the last: {failed[-1].reason}. Nothing was committed"
             )
 
+    def _committed_before(self, parent: Version | None) -> bool:
+        """Whether this job has its version already: a reply was lost, or another attempt was faster.
+
+        Versions are created one after the other, and this looks at each up to the one that is built on: so a job
+        that has a version never makes a second one.
+        """
+        name, since = self._identity()
+        if name is None or parent is None:
+            return False
+        for number in range(max(since, self._searched) + 1, parent.number + 1):
+            version = parent if number == parent.number else self._dataset.version(number)
+            if version.job == name:
+                self._own = version
+                self._drop = self._look(parent)
+                self._waiting = self._drop.waiting if self._drop else ()
+                return True
+        self._searched = parent.number
+        return False
+
+    def _identity(self) -> tuple[str | None, int]:
+        """The id of this job, if it is known by now, and the version after which its own would come."""
+        if self._job is not None:
+            return self._job.record.id, self._job.record.parent or 0
+        if self._around.job is None:
+            return None, 0
+        try:
+            return self._around.job.id, job.read(self._store, self._around.job.id).parent or 0
+        except JobMissingError:
+            return None, 0  # no attempt has come so far
+
     def _look(self, parent: Version | None) -> Drop | None:
-        if self._ingest is None:
+        if self._ingest is None or (self._around.job is not None and not self._around.job.drop):
             return None
         return drop_folder.look(self._store, lambda: self._known(parent))
 
@@ -221,17 +306,19 @@ class _Run:
         """The job, started once; a rebase on another parent is the same job."""
         if self._job is None:
             seen = [(item.id, item.key) for item in drop.new] if drop else []
-            now = self._around.date or self._around.clock()
+            asked, around = self._around.job, self._around
+            name = asked.id if asked else job.job_id(parent.sha256 if parent else None, self._fingerprint, seen)
             record = job.JobRecord(
-                id=job.job_id(parent.sha256 if parent else None, self._fingerprint, seen),
+                id=name,
                 dataset=self._dataset.url,
                 parent=parent.number if parent else None,
-                created=job.stamp(now),
+                created=asked.created if asked else job.stamp(around.date or around.clock()),
                 fingerprint=self._fingerprint,
                 recipe=self._recipe.plain(),
             )
-            self._job = job.start(self._store, record, self._around.clock)
-            self._job.say("running", images=len(seen))
+            log = around.log or job.Log(self._store, name, around.clock)
+            self._job = job.start(self._store, record, log)
+            self._job.say("running", images=len(seen), **log.notes)
         return self._job
 
     def _parent_samples(self, parent: Version | None) -> Iterator[Sample]:
@@ -279,7 +366,7 @@ class _Run:
             self._tally += tally
             watcher.phase("measuring")
             watcher.advance(tally)
-            running.say_progress(work=asdict(self._tally))
+            running.log.say_progress(work=asdict(self._tally))
 
         self._around.engine.run(self._store, shards, done)
 
@@ -315,15 +402,29 @@ class _Run:
                     self._wait(event["caption_key"], why)
         return consumed
 
-    def _finish(self, version: Version, state: Literal["committed", "nothing"]) -> Outcome:
-        """What follows a commit, done again if it was interrupted."""
+    def _finish(self, version: Version, newest: Version, state: Literal["committed", "nothing"]) -> Outcome:
+        """What follows a commit, done again if it was interrupted; `newest` has inside all that `version` has."""
         watcher = self._around.watcher
         report = closing.report_once(self._dataset, version, self._tally, self._waiting, watcher)
         if self._drop is not None:
-            closing.clear(self._dataset, version, self._drop, watcher)
-        if self._job is not None:
-            self._job.say(state, version=version.number, work=asdict(self._tally), counts=version.counts)
-        return Outcome(state, version, version.job, self._tally, self._waiting, self._store.address(report))
+            closing.clear(self._dataset, newest, self._drop, watcher)
+        address = self._store.address(report)
+        return self._told(Outcome(state, version, version.job, self._tally, self._waiting, address))
+
+    def _told(self, outcome: Outcome) -> Outcome:
+        """`outcome`, with which the job ends; that of the version too, if its own run was interrupted here."""
+        version, clock = outcome.version, self._around.clock
+        work = {"work": asdict(self._tally), **({"counts": version.counts} if version else {})}
+        how = job.Ended(state=outcome.state, version=version.number if version else None, ended=job.stamp(clock()))
+        if self._around.job is not None:
+            job.end(self._store, self._around.job.id, how, clock=clock, log=self._around.log, **work)
+        elif self._job is not None and outcome.state == "nothing":
+            self._job.say("nothing", version=how.version, **work)
+        if version is not None and (self._around.job is None or version.job != self._around.job.id):
+            made = how.model_copy(update={"state": "committed"})
+            log = self._job.log if self._job is not None and self._job.record.id == version.job else None
+            job.end(self._store, version.job, made, clock=clock, log=log, **work)
+        return outcome
 
 
 def steps_of(version: Version | None) -> tuple[Mapping[str, Any], ...]:
