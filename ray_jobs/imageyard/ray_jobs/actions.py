@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -258,6 +257,3 @@ def classes_with(action: Label, known: Mapping[str, Json], others: int) -> Mappi
     taken = {value: name for name, value in known.items() if isinstance(value, int)}
     follows = sorted(taken) == list(range(len(taken)))
     return {**known, action.name: len(taken) if follows else class_index(action.name, taken)}
-
-
-KEY = re.compile(r"[0-9a-f]{64}")
