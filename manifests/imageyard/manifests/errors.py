@@ -15,6 +15,7 @@ ImageyardError
 └── JobError              the job cannot go on
     ├── JobMissingError   no such job
     ├── JobTakenError     a job of that id was asked for something else
+    ├── JobEndedError     the job has ended, or was cancelled, so it does not run
     └── ClusterError      the Ray cluster cannot be reached, or refuses
 """
 
@@ -77,6 +78,10 @@ class JobMissingError(JobError):
 
 class JobTakenError(JobError):
     """A job of that id is there, and it was asked for something else."""
+
+
+class JobEndedError(JobError):
+    """The job has ended, or somebody has cancelled it; an attempt at it stops here."""
 
 
 class ClusterError(JobError):

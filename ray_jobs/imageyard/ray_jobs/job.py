@@ -12,9 +12,10 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from imageyard.manifests.dataset import listed
+from imageyard.manifests.dataset import Dataset, listed
 from imageyard.manifests.errors import ExistsError, JobError, JobMissingError, JobTakenError, NotFoundError
 from imageyard.manifests.store import Entry, Store
+from imageyard.manifests.version import Version
 from imageyard.ray_jobs.job_log import Clock, Kind, Log, event, event_ids, events, kind_of, stamp, writer_of
 from imageyard.ray_jobs.job_records import JOB_ID, Ended, JobRecord, JobStatus, Options, State, Submission
 
@@ -137,6 +138,32 @@ def end(store: Store, job: str, how: Ended, *, clock: Clock, log: Log | None = N
         (log or Log(store, job, clock)).say(how.state, **said, **members)
     close(store, job)
     return stands
+
+
+def end_cancelled(dataset: Dataset, job: str, *, clock: Clock, log: Log | None = None) -> Ended:
+    """How a cancelled job ended, of which no attempt goes on: as cancelled, unless it had its version by then."""
+    version = version_of(dataset, job)
+    if version is None:
+        how = Ended(state="cancelled", ended=stamp(clock()))
+    else:
+        how = Ended(state="committed", version=version.number, ended=stamp(clock()))
+    return end(dataset.store, job, how, clock=clock, log=log)
+
+
+def version_of(dataset: Dataset, job: str, *, newest: Version | None = None, searched: int = 0) -> Version | None:
+    """The version that a job has committed, if it has; looked for up to `newest`, in versions after `searched`."""
+    newest = newest or dataset.newest()
+    if newest is None:
+        return None
+    try:
+        since = read(dataset.store, job).parent or 0
+    except JobMissingError:
+        return None  # a record comes before any version
+    for number in range(max(since, searched) + 1, newest.number + 1):
+        version = newest if number == newest.number else dataset.version(number)
+        if version.job == job:
+            return version
+    return None
 
 
 def close(store: Store, job: str) -> None:
