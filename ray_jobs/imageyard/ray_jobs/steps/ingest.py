@@ -60,8 +60,7 @@ class Ingest(Step):
                 sample = captioned(sample, event["caption"], source, world.stamp)
             key = sample.key
             by_key[key] = sample
-            refused = event["check"] is not None
-            rejected.setdefault(key, Rejection(self.kind, event["check"], event["reason"]) if refused else None)
+            rejected.setdefault(key, _refusal(self.kind, event) if event["check"] is not None else None)
         keys = sorted(by_key)
         classes = _classes(by_key.values()) if self.labels == "folder" else {}
         return State(
@@ -92,6 +91,10 @@ class Ingest(Step):
             said = {"class-name": name, "confidence": 1, "human-annotated": "yes"}
             return labelled(sample, attribute, value, stamp.metadata(ONE_LABEL, self.kind, **said))
         return sample
+
+
+def _refusal(step: str, event: Mapping[str, Any]) -> Rejection:
+    return Rejection(step, event["check"], event["reason"], unread=True)
 
 
 def _classes(samples: Iterable[Sample]) -> dict[str, int]:
