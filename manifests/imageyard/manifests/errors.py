@@ -12,6 +12,10 @@ ImageyardError
 ├── RecipeError           the recipe is wrong
 ├── ModelError            a model is missing, or cannot run as asked
 └── JobError              the job cannot go on
+    ├── JobMissingError   no such job
+    ├── JobTakenError     a job of that id was asked for something else
+    ├── JobEndedError     the job has ended, or was cancelled, so it does not run
+    └── ClusterError      the Ray cluster cannot be reached, or refuses
 """
 
 
@@ -61,3 +65,19 @@ class ModelError(ImageyardError):
 
 class JobError(ImageyardError):
     """A job cannot go on."""
+
+
+class JobMissingError(JobError):
+    """The dataset has no job of that id."""
+
+
+class JobTakenError(JobError):
+    """A job of that id is there, and it was asked for something else."""
+
+
+class JobEndedError(JobError):
+    """The job has ended, or somebody has cancelled it; an attempt at it stops here."""
+
+
+class ClusterError(JobError):
+    """The Ray cluster cannot be reached or refuses; nothing is lost, and asking again may help."""

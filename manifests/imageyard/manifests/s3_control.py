@@ -70,6 +70,14 @@ class S3Control:
                     key = found["Key"][len(self._full("")) :]
                     yield Entry(key, found["Size"], found["ETag"], found["LastModified"])
 
+    def folders(self, prefix: str) -> Iterator[str]:
+        with self._errors(prefix):
+            pages = self.client.get_paginator("list_objects_v2")
+            start = self._full(prefix.rstrip("/") + "/") if prefix else self._full("")
+            for page in pages.paginate(Bucket=self.bucket, Prefix=start, Delimiter="/"):
+                names = (found["Prefix"][len(start) :].rstrip("/") for found in page.get("CommonPrefixes", ()))
+                yield from (name for name in names if name)
+
     def remove(self, entry: Entry) -> bool:
         from botocore.exceptions import ClientError
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -144,6 +144,23 @@ class Store:
                     raise
         # A key such as a//b makes the whole listing fail in the data plane; the control plane can say it.
         yield from self._s3.list(prefix)
+
+    def folders(self, prefix: str = "") -> Sequence[str]:
+        """Names of the folders directly below the folder `prefix`, in order; without listing what is in them.
+
+        A folder is there while an object is below it. Where a file system is behind the store, and on servers that
+        keep directories as it does, a folder whose last object was removed may still be named.
+        """
+        with self._errors(prefix or "/"):
+            try:
+                found = obstore.list_with_delimiter(self._backend, prefix or None)["common_prefixes"]
+            except raised.InvalidPathError:
+                if self._s3 is None:
+                    raise
+            else:
+                return sorted(path.rstrip("/").rsplit("/", 1)[-1] for path in found)
+        # As in `list`: a key such as a//b.
+        return sorted(self._s3.folders(prefix))
 
     def create(self, key: str, data: bytes) -> None:
         """Make the object `key`; ExistsError, and nothing changed, if there is one.
