@@ -28,9 +28,9 @@ class Watched:
 
     @property
     def place(self) -> tuple[str, str] | None:
-        """Bucket and prefix, by which events are known to be of this dataset; None outside S3."""
+        """Bucket and prefix, by which events are known to be of this dataset; None where there are no such events."""
         parts = urlsplit(self.url)
-        return (parts.netloc, unquote(parts.path).strip("/")) if parts.scheme == "s3" else None
+        return (parts.netloc, unquote(parts.path).strip("/")) if parts.scheme in ("s3", "memory") else None
 
 
 def marks(store: Store) -> frozenset[Mark]:

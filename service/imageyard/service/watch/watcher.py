@@ -65,10 +65,12 @@ class Watcher:
         pace: Pace | None = None,
         tell: Tell = lambda kind, **said: None,
         clock: Callable[[], float] = time.monotonic,
+        pause: Callable[[float], object] | None = None,
     ) -> None:
         self._datasets, self._runner, self._queue = datasets, runner, queue
         self._pace, self._tell, self._clock = pace or Pace(), tell, clock
         self._stopping = threading.Event()
+        self._wait = pause or self._stopping.wait
         self._jobs = ThreadPoolExecutor(runner.at_once, thread_name_prefix="job")
         self._lists = ThreadPoolExecutor(LISTERS, thread_name_prefix="list")
         self._lanes: dict[str, Lane] = {}
@@ -99,6 +101,11 @@ class Watcher:
             not lane.busy and lane.window is None and lane.listed > float("-inf") for lane in self._lanes.values()
         )
         return self._refreshed > float("-inf") and quiet and self._emptied and not self._settled
+
+    @property
+    def busy(self) -> bool:
+        """Whether a job or a listing runs."""
+        return any(not done.done() for lane in self._lanes.values() for done in (lane.job, lane.listing) if done)
 
     def lag(self, now: float | None = None) -> float:
         """Age in seconds of the oldest message held, 0 if there is none; `now` in seconds since 1970."""
@@ -153,7 +160,7 @@ class Watcher:
     def _receive(self) -> None:
         now, wait = self._clock(), self._patience()
         if self._queue is None or self._queue_pause.until > now:
-            self._stopping.wait(min(wait, max(0.0, self._queue_pause.until - now)) if self._queue else wait)
+            self._wait(min(wait, max(0.0, self._queue_pause.until - now)) if self._queue else wait)
             return
         try:
             found = self._queue.receive(wait=int(wait), hide=self._pace.hide, most=AT_ONCE)
