@@ -209,6 +209,35 @@ def coverage(
     show_coverage(dataset, version, profile=profile, role=role, where=where, as_json=as_json)
 
 
+@app.command()
+def serve(
+    config: Annotated[Path, typer.Option(help="The deployment, a YAML file: tenants with prefixes and keys.")],
+    host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen at.", min=0, max=65535)] = 8080,
+    dev: Annotated[
+        bool, typer.Option("--dev", help="Allow file:// prefixes, and on loopback to have no keys.")
+    ] = False,
+) -> None:
+    """Serve the HTTP API until it is told to stop."""
+    from imageyard.service.serve_command import serve as serve_until_stopped
+
+    serve_until_stopped(config, host=host, port=port, dev=dev)
+
+
+@app.command()
+def key(
+    name: Annotated[str, typer.Option(help="Who will use it; audit events say it.")] = "key",
+    scope: Annotated[
+        list[str] | None, typer.Option(help="read, submit or admin; each has those before it. read if not given.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Make a key for the service: print it once, and the entry that the configuration takes."""
+    from imageyard.service.serve_command import show_key
+
+    show_key(name=name, scopes=scope or ["read"], as_json=as_json)
+
+
 def main() -> None:
     """The console script: every foreseen error is one line on standard error and exit code 2."""
     try:
