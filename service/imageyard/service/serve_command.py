@@ -9,6 +9,7 @@ from pathlib import Path
 import typer
 
 from imageyard.service.deployment import SCOPES, DeploymentError, Key, Scope, digest_of, load_deployment, new_key
+from imageyard.service.settings import read_settings
 
 
 def serve(config: Path, *, host: str, port: int, dev: bool) -> None:
@@ -17,10 +18,13 @@ def serve(config: Path, *, host: str, port: int, dev: bool) -> None:
     deployment.check_guarded(host)
     from imageyard.service.api import create_app
     from imageyard.service.api.server import server_of
+    from imageyard.service.background import loops_of
     from imageyard.service.logs import log_as_json
 
     log_as_json()
-    server_of(create_app(deployment), deployment, host=host, port=port).run()
+    settings = read_settings()
+    app = create_app(deployment, loops=lambda yard: loops_of(yard, settings))
+    server_of(app, deployment, host=host, port=port).run()
 
 
 def show_key(*, name: str, scopes: Sequence[str], as_json: bool) -> None:
