@@ -78,13 +78,7 @@ def create_app(
         docs_url=None,  # its page loads scripts from elsewhere, which our Content-Security-Policy forbids
         redoc_url=None,
         redirect_slashes=False,
-        telemetry={
-            "tracing": False,
-            "metrics": False,
-            "logs": False,
-            "operation_spans": False,
-            "auto_configure": False,
-        },
+        telemetry=UNTOLD,
         lifespan=life,
         separate_input_output_schemas=False,
     )
