@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from threading import Event
 from datetime import UTC, datetime
+from threading import Event
 from typing import Any, cast
 
 from fastapi import Request
