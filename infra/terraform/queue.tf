@@ -21,14 +21,6 @@ resource "aws_sqs_queue" "drops" {
   })
 }
 
-resource "aws_sqs_queue_redrive_allow_policy" "dead" {
-  queue_url = aws_sqs_queue.dead.id
-  redrive_allow_policy = jsonencode({
-    redrivePermission = "byQueue"
-    sourceQueueArns   = [aws_sqs_queue.drops.arn]
-  })
-}
-
 resource "aws_s3_bucket_notification" "data" {
   bucket      = aws_s3_bucket.data.id
   eventbridge = true
