@@ -26,7 +26,7 @@ class Upload:
 
 
 def uploads(count: int, *, seed: int = 0) -> list[Upload]:
-    """`count` objects in no order: of fifty, one is a copy of an earlier one and one cannot be read; a few have odd names."""
+    """`count` objects in no order: of fifty, one is a copy, one cannot be read, some have odd names."""
     chance = random.Random(seed)
     made: list[Upload] = []
     for at in range(count):
@@ -64,7 +64,7 @@ def deliveries(bodies: Sequence[str], chance: random.Random) -> Iterator[str]:
 
 
 def accounted(dataset: Dataset, version: Version, dropped: Sequence[Upload]) -> list[str]:
-    """What is wrong with a version that must hold every upload once: as one sample or one rejection. Empty if nothing is."""
+    """What is wrong with a version that must hold every upload once, as one sample or one rejection."""
     lines: Counter[str] = Counter()
     names: Counter[str] = Counter()
     home: dict[str, str] = {}

@@ -1,107 +1,66 @@
-"""Our own programs as processes: started, killed, started again, with what they said kept in a file."""
+"""Programs that tests start: the servers and checkers of infra/tools.txt, free ports, a server that is up."""
 
-import contextlib
-import json
 import os
-import signal
 import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-STOP_SECONDS = 60
+import pytest
 
-
-@dataclass
-class Program:
-    """`imageyard ARGUMENTS…` in a process of its own."""
-
-    arguments: Sequence[str]
-    environment: Mapping[str, str]
-    log: Path
-    process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
-
-    def start(self) -> None:
-        assert self.process is None
-        with self.log.open("ab") as said:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "imageyard.service.cli", *self.arguments],
-                env={**os.environ, **self.environment, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-                stdin=subprocess.DEVNULL,
-                stdout=said,
-                stderr=said,
-                start_new_session=True,
-            )
-
-    def kill(self, how: signal.Signals = signal.SIGKILL) -> int:
-        """End it; its exit code."""
-        process, self.process = self.process, None
-        assert process is not None
-        process.send_signal(how)
-        try:
-            return process.wait(STOP_SECONDS)
-        finally:
-            process.kill()
-            process.wait()
-
-    def restart(self, how: signal.Signals = signal.SIGKILL) -> None:
-        self.kill(how)
-        self.start()
-
-    def end(self) -> None:
-        if self.process is not None:
-            self.kill()
-
-    def said(self) -> str:
-        return self.log.read_text(errors="replace") if self.log.exists() else ""
+ROOT = Path(__file__).resolve().parent.parent
+TOOLS = Path(sys.prefix) / "tools" / "bin"
 
 
-@dataclass(frozen=True)
-class Client:
-    """A client of the service: what people would do with curl."""
-
-    address: str
-    key: str
-
-    def ask(self, method: str, path: str, body: object = None, **headers: str) -> tuple[int, Any]:
-        """Status and answer, parsed if it is JSON."""
-        data = None if body is None else json.dumps(body).encode()
-        said = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json", **headers}
-        request = urllib.request.Request(self.address + path, data, said, method=method)  # noqa: S310  # loopback
-        try:
-            with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310  # loopback
-                return answer.status, _parsed(answer.read())
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, _parsed(error.read())
-
-    def wait(self, path: str = "/readyz", *, seconds: float = 60) -> None:
-        """Until the service answers 200 there."""
-        until = time.monotonic() + seconds
-        while True:
-            with contextlib.suppress(OSError):
-                if self.ask("GET", path)[0] == 200:
-                    return
-            assert time.monotonic() < until, f"{self.address}{path} does not answer"
-            time.sleep(0.2)
+def tool(name: str) -> str:
+    """The path of a program of infra/tools.txt; skips the test where they are not installed."""
+    path = TOOLS / name
+    if not path.exists():
+        pytest.skip(f"{name} is not installed; make test installs it from infra/tools.txt")
+    return str(path)
 
 
-def _parsed(data: bytes) -> Any:
-    try:
-        return json.loads(data)
-    except ValueError:
-        return data.decode(errors="replace")
+def said(command: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> tuple[int, str]:
+    """The exit status of a program and all it said; with `env`, that beside the present environment."""
+    done = subprocess.run(
+        command, env={**os.environ, **(env or {})}, cwd=cwd, capture_output=True, text=True, timeout=300, check=False
+    )
+    return done.returncode, done.stdout + done.stderr
 
 
 def free_port() -> int:
-    """A port of loopback that nobody had a moment ago."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def running(command: Sequence[str], port: int, *, env: Mapping[str, str] | None = None) -> Iterator[None]:
+    """The program, from when it listens on `port` of loopback to the end of the block."""
+    with subprocess.Popen(
+        command, env={**os.environ, **(env or {})}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
+        try:
+            _wait_until_it_listens(process, port)
+            yield
+        finally:
+            process.terminate()
+            try:
+                process.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def _wait_until_it_listens(process: subprocess.Popen[bytes], port: int) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise RuntimeError(f"{process.args!r} ended with {process.returncode} before it listened")
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    raise RuntimeError(f"{process.args!r} does not listen on port {port} after a minute")

@@ -21,7 +21,7 @@ from imageyard.manifests.errors import ImageyardError
 from imageyard.ray_jobs import job
 from imageyard.service.deployment import digest_of, new_key
 from imageyard.service.local_s3 import LocalS3
-from programs import Client, Program, free_port
+from ourselves import Client, Program, free_port
 from ray_head import RayHead, running_head
 
 pytestmark = [pytest.mark.server, pytest.mark.cluster, pytest.mark.timeout(1200)]
@@ -29,7 +29,7 @@ pytestmark = [pytest.mark.server, pytest.mark.cluster, pytest.mark.timeout(1200)
 IMAGES = int(os.environ.get("IMAGEYARD_SESSION_IMAGES", "1000"))
 PARTS = 10
 PATIENCE = 420.0
-"""Seconds after the last disaster in which all must be taken in; a job that was lost is found lost after two minutes."""
+"""Seconds after the last disaster in which all must be taken in: a lost job is known to be lost after two minutes."""
 
 
 @dataclass
@@ -158,7 +158,9 @@ def test_a_thousand_images_end_in_one_sample_or_one_rejection_each_whatever_is_k
         arriving.join()
     wrong = waited_for(lambda: _wrong(yard, dropped))
     assert wrong == [], f"{wrong[:10]}\n{yard.service.said()[-3000:]}\n{yard.watcher.said()[-3000:]}"
-    lying = waited_for(lambda: [entry.key for entry in yard.dataset.store.list("drop") if not _referred(yard, entry.key)])
+    lying = waited_for(
+        lambda: [entry.key for entry in yard.dataset.store.list("drop") if not _referred(yard, entry.key)]
+    )
     assert lying == []
     assert waited_for(lambda: ["open"] * len(list(yard.dataset.store.list("open")))) == []
     states = [job.describe(yard.dataset.store, name).state for name in job.ids(yard.dataset.store)]
@@ -179,9 +181,7 @@ def _referred(yard: Yard, key: str) -> bool:
     newest = yard.dataset.newest()
     assert newest is not None
     names = (
-        origin["name"]
-        for sample in yard.dataset.read(newest, "rejected")
-        for origin in sample.value("origin") or ()
+        origin["name"] for sample in yard.dataset.read(newest, "rejected") for origin in sample.value("origin") or ()
     )
     return key.removeprefix("drop/") in set(names)
 

@@ -45,6 +45,8 @@ class Attempt:
         self._notes: dict[str, Any] = {} if self._log is None else self._log.notes
         self.tally = Tally()
         """What it has read and measured so far."""
+        self._looks = 0
+        """At the newest version: one, and one more for every commit that another was faster with."""
         self._searched = 0
         """Versions up to this one have been looked at: none of them is this job's."""
 
@@ -81,6 +83,7 @@ class Attempt:
         Versions are created one after the other, and this looks at each up to the one that is built on: so a job
         that has a version never makes a second one.
         """
+        self._looks += 1
         name = self._job.record.id if self._job is not None else self._asked.id if self._asked is not None else None
         if name is None or parent is None:
             return None
@@ -120,7 +123,9 @@ class Attempt:
         Of that, too, it is noted that its job has ended, in case its run was interrupted here.
         """
         how = job.Ended(state=state, version=version.number if version else None, ended=job.stamp(self._clock()))
-        told = {"work": asdict(self.tally), **({"counts": version.counts} if version and state == "committed" else {})}
+        told: dict[str, Any] = {"work": asdict(self.tally), "conflicts": max(0, self._looks - 1)}
+        if version is not None and state == "committed":
+            told["counts"] = version.counts
         if self._asked is not None:
             job.end(self._store, self._asked.id, how, clock=self._clock, log=self._log, **told)
         elif self._job is not None and state == "nothing":

@@ -31,6 +31,7 @@ __all__ = [
     "event",
     "event_ids",
     "events",
+    "kind_of",
     "stamp",
 ]
 
@@ -85,6 +86,7 @@ def submit(store: Store, asked: Submission) -> Submission:
     Asked again, by who has not heard the answer, nothing changes. Raises JobTakenError if the id stands for something
     else, and JobError if the recipe is too large.
     """
+    asked = Submission.model_validate_json(asked.encoded())  # as it will be read: no dates, no tuples
     if len(asked.encoded()) > RECIPE_BYTES:
         raise JobError(f"the recipe has more than {RECIPE_BYTES:,} bytes; a recipe holds decisions, not data")
     try:
@@ -121,11 +123,7 @@ def cancel(store: Store, job: str, *, by: str, clock: Clock = lambda: datetime.n
 
 def cancelled(store: Store, job: str) -> bool:
     """Whether somebody has asked that the job end."""
-    try:
-        store.head(f"jobs/{job}/cancel.json")
-    except NotFoundError:
-        return False
-    return True
+    return _is_there(store, f"jobs/{job}/cancel.json")
 
 
 def end(store: Store, job: str, how: Ended, *, clock: Clock, log: Log | None = None, **members: Any) -> Ended:
@@ -158,6 +156,11 @@ def ended(store: Store, job: str) -> Ended | None:
 def ids(store: Store) -> list[str]:
     """Ids of all jobs of the dataset, in order of the id."""
     return [name for name in store.folders("jobs") if JOB_ID.fullmatch(name)]
+
+
+def known(store: Store, job: str) -> bool:
+    """Whether there is a job of that id: a folder may be left of one that never came to be."""
+    return any(_is_there(store, f"jobs/{job}/{name}.json") for name in ("submitted", "job"))
 
 
 def describe(store: Store, job: str, *, clock: Clock = lambda: datetime.now(UTC)) -> JobStatus:
@@ -244,6 +247,14 @@ def _read(kind: type[_Record], store: Store, key: str, job: str) -> _Record:
         raise JobMissingError(f"{store.url}: no job {job}") from error
     except ValidationError as error:
         raise JobError(f"{store.address(key)}: not a job record this release can read") from error
+
+
+def _is_there(store: Store, key: str) -> bool:
+    try:
+        store.head(key)
+    except NotFoundError:
+        return False
+    return True
 
 
 def _same(stands: Submission, asked: Submission) -> Submission:

@@ -23,8 +23,8 @@ from imageyard.service.api.yard import Yard
 from imageyard.service.deployment import Deployment
 from imageyard.service.reconcile import Reconciler
 from imageyard.service.settings import Settings
+from imageyard.service.watch.cluster import ClusterRunner
 from imageyard.service.watch.lying import Watched
-from imageyard.service.watch.runners import SubmittingRunner
 from imageyard.service.watch.sqs import SqsQueue
 from imageyard.service.watch.watcher import Pace, Watcher
 from imageyard.service.watch.windows import Rule
@@ -80,30 +80,32 @@ def watched(yard: Yard) -> Iterator[Watched]:
 
 
 def watch(yard: Yard, stopping: threading.Event) -> None:
-    """Watch the datasets that are to be watched, until `stopping` is set. Raises ImageyardError, and is called again."""
-    watcher = watcher_of(yard)
+    """Watch what is to be watched until `stopping` is set. Raises ImageyardError, and is called again."""
+    watcher = watcher_of(yard, stopping)
     observed = yard.metrics.observed
     try:
         while not stopping.is_set():
             watcher.turn()
-            observed.queue(lag_seconds=watcher.lag(), messages=watcher.held)
+            observed.queue(lag_seconds=watcher.lag(), messages=watcher.holding)
     finally:
         watcher.end()
 
 
-def watcher_of(yard: Yard) -> Watcher:
+def watcher_of(yard: Yard, stopping: threading.Event) -> Watcher:
     """The watcher of a deployment: it submits jobs, which the reconcile loop hands to the cluster."""
     deployment: Deployment = yard.deployment
     asked, queue = deployment.watch, deployment.queue
     sqs = SqsQueue.open(queue.url, dead_letters=queue.dead_letters) if queue is not None else None
     pace = Pace(Rule(asked.window, asked.most), every=asked.every)
-    runner = SubmittingRunner(by="watcher", at_once=asked.at_once)
+    runner = ClusterRunner(lambda: None, pause=stopping.wait)
     return Watcher(lambda: watched(yard), runner, queue=sqs, pace=pace, tell=_tell)
 
 
 def _tell(kind: str, **said: Any) -> None:
     level = logging.WARNING if kind in ("failed", "malformed", "queue", "datasets") else logging.INFO
-    more = {name: value for name, value in said.items() if name not in ("dataset", "job") and value not in (None, [], {})}
+    more = {
+        name: value for name, value in said.items() if name not in ("dataset", "job") and value not in (None, [], {})
+    }
     _watch.log(level, kind, extra={"dataset": said.get("dataset"), "job": said.get("job"), "more": more or None})
 
 

@@ -84,8 +84,6 @@ class Watch(_Part):
     """Arrivals after which the job begins at once."""
     every: float = Field(default=300, ge=1, le=86_400)
     """Seconds between listings of a drop folder, which find what no event told of."""
-    at_once: int = Field(default=4, ge=1, le=100)
-    """Datasets that are worked on at a time."""
 
 
 class Models(_Part):

@@ -106,6 +106,11 @@ class Watcher:
         """Whether a job or a listing runs."""
         return any(not done.done() for lane in self._lanes.values() for done in (lane.job, lane.listing) if done)
 
+    @property
+    def holding(self) -> int:
+        """How many messages are held."""
+        return len(self._messages)
+
     def lag(self, now: float | None = None) -> float:
         """Age in seconds of the oldest message held, 0 if there is none; `now` in seconds since 1970."""
         now = time.time() if now is None else now
