@@ -27,7 +27,13 @@ def record(**changes: Any) -> str:
     return json.dumps(data)
 
 
-KEYS = ["cats/drop/a.jpg", "cats/drop/red flower+1 100%.jpg", "cats/drop/Ärger/%2F.jpg", "drop/猫.png", "a=b&c/drop/;$()"]
+KEYS = [
+    "cats/drop/a.jpg",
+    "cats/drop/red flower+1 100%.jpg",
+    "cats/drop/Ärger/%2F.jpg",
+    "drop/猫.png",
+    "a=b&c/drop/;$()",
+]
 
 
 @pytest.mark.parametrize("key", KEYS)
@@ -121,7 +127,10 @@ def test_what_is_no_notification_is_said_to_be_none(body: str, reason: str) -> N
     assert reason in found.reason
 
 
-@given(st.text() | st.recursive(st.none() | st.text(), lambda x: st.dictionaries(st.text(), x) | st.lists(x)).map(json.dumps))
+@given(
+    st.text()
+    | st.recursive(st.none() | st.text(), lambda x: st.dictionaries(st.text(), x) | st.lists(x)).map(json.dumps)
+)
 def test_nothing_that_is_sent_breaks_the_reader(body: str) -> None:
     assert isinstance(parse(body), tuple | Malformed)
 

@@ -38,7 +38,7 @@ class Queue(Protocol):
     """What a watcher asks of a queue. Every method raises QueueError if the queue cannot be asked."""
 
     def receive(self, *, wait: int, hide: int, most: int) -> Sequence[Message]:
-        """Up to `most` messages, hidden for `hide` seconds; if there is none, the first that comes in `wait` seconds."""
+        """Up to `most` messages, hidden for `hide` seconds; if none is there, what comes within `wait` seconds."""
         ...
 
     def hide(self, messages: Sequence[Message], seconds: int) -> set[str]:
@@ -169,6 +169,8 @@ def _message(found: dict[str, Any]) -> Message:
 def _refuse_unless_queue(url: str) -> None:
     parts = urlsplit(url)
     if parts.scheme not in ("https", "http") or not parts.hostname or not _PATH.fullmatch(parts.path) or parts.query:
-        raise QueueError(f"{url}: not the URL of a queue, such as https://sqs.eu-west-1.amazonaws.com/123456789012/name")
+        raise QueueError(
+            f"{url}: not the URL of a queue, such as https://sqs.eu-west-1.amazonaws.com/123456789012/name"
+        )
     if parts.username or parts.password:
         raise QueueError("the URL of the queue has credentials in it; boto3 finds them by itself, leave them out")
