@@ -7,6 +7,7 @@ lies in a drop folder and in no version is found by the next message or by the n
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -167,7 +168,7 @@ class Watcher:
             self._wait(min(wait, max(0.0, self._queue_pause.until - now)) if self._queue else wait)
             return
         try:
-            found = self._queue.receive(wait=int(wait), hide=self._pace.hide, most=AT_ONCE)
+            found = self._queue.receive(wait=math.ceil(wait), hide=self._pace.hide, most=AT_ONCE)
         except QueueError as error:
             self._queue_pause = failed(self._queue_pause, now)
             self._emptied = True
@@ -250,8 +251,7 @@ class Watcher:
         """Begin the jobs whose windows are closed, the oldest first, and list what was not looked at for long."""
         now = self._clock()
         due = [lane for lane in self._lanes.values() if not lane.busy and self._closes(lane) <= now]
-        running = sum(lane.job is not None for lane in self._lanes.values())
-        for lane in sorted(due, key=self._closes)[: max(0, self._runner.at_once - running)]:
+        for lane in sorted(due, key=self._closes)[: max(0, self._runner.at_once - self._running())]:
             self.counts += Counts(windows=1)
             lane.begins()
             lane.listed = now
@@ -270,16 +270,19 @@ class Watcher:
         """Seconds to wait for messages before something else is to be done."""
         if self._pace.once:
             return 0.05 if any(lane.busy for lane in self._lanes.values()) else float(self._queue is not None)
-        now = self._clock()
+        now, full = self._clock(), self._running() >= self._runner.at_once
         times = [now + LONGEST_WAIT]
         for lane in self._lanes.values():
-            if lane.busy:
+            if lane.busy or (lane.window is not None and full):
                 times.append(now + 0.2)
             elif lane.window is not None:
                 times.append(self._closes(lane))
             else:
                 times.append(lane.listed + self._pace.every)
-        return min(max(min(times) - now, 0.0), LONGEST_WAIT)
+        return min(max(min(times) - now, 0.0), LONGEST_WAIT, self._pace.hide / 4)
+
+    def _running(self) -> int:
+        return sum(lane.job is not None for lane in self._lanes.values())
 
     def _work(self, watched: Watched, waits: frozenset[Mark]) -> Looked:
         """In a thread: run the job of a window, if there is anything that the last one did not see."""
@@ -402,6 +405,7 @@ class Watcher:
             self._queue.delete(self._settled)
         except QueueError as error:
             self._tell("queue", error=str(error))
+            self._settled = [] if self._pace.once else self._settled  # they come again, and are dealt with at once
             return
         self.counts += Counts(deleted=len(self._settled))
         self._settled = []
