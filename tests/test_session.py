@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import BotoCoreError, ClientError
 
 import ministack
 from arrivals import Upload, accounted, deliveries, message, uploads
@@ -54,7 +55,8 @@ class Yard:
             bodies.append(message(self.dataset.store, self.bucket, key))
         sqs = self.queue.client("sqs")
         for body in deliveries(bodies, chance):
-            sqs.send_message(QueueUrl=self.queue_url, MessageBody=body)
+            with contextlib.suppress(BotoCoreError, ClientError):  # while the queue restarts
+                sqs.send_message(QueueUrl=self.queue_url, MessageBody=body)
 
     def busy(self, *, seconds: float = 60) -> None:
         """Wait until a job runs, so that there is something to disturb; not for ever, as all may be done."""
