@@ -201,3 +201,12 @@ def test_a_captioner_that_cannot_load_fails_the_job_before_any_work(
         go(dataset, recipe(dataset, "ingest", caption(str(broken))), models)
     assert store_keys(dataset.store, "facts") == []
     assert len(store_keys(dataset.store, "drop")) == 5
+
+
+def test_a_caption_that_asks_for_another_is_measured_although_the_image_was_measured_before(
+    dataset: Dataset, models: Path, blip: str
+) -> None:
+    second = caption(blip, max_new_tokens=7, into="caption-long", where="has caption")
+    outcome = go(dataset, recipe(dataset, "ingest", caption(blip), second), models)
+    assert {role for role, _ in by_name(dataset, outcome.version).values()} == {"unsplit"}
+    assert all(said(dataset, outcome.version, "caption-long").values())
