@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from imageyard.manifests.errors import ExistsError
 from imageyard.manifests.version import Version
-from imageyard.service.api.access import DatasetName, Place, caller, within
+from imageyard.service.api.access import Place, caller, within
 from imageyard.service.api.keys import Caller
 from imageyard.service.api.paging import Cursor, after, cursor_of
 from imageyard.service.api.problems import ALWAYS, WITH_BODY, ProblemError, answers
@@ -184,9 +184,7 @@ def change_dataset(
         if name in changes and changes[name] is None:
             raise ProblemError(422, f"body.{name} cannot be null; leave it out to keep what it is")
     if asked.recipe is not None:
-        recipe_of(
-            asked.recipe, dataset=place.dataset.url, tenant=place.caller.tenant, deployment=yard.deployment
-        )
+        recipe_of(asked.recipe, dataset=place.dataset.url, tenant=place.caller.tenant, deployment=yard.deployment)
         changes["recipe"] = _kept(asked.recipe)
     settings = place.settings
     if changes:

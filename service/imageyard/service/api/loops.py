@@ -56,7 +56,7 @@ def _run(loop: Loop, stopping: threading.Event, failed: Callable[[str], None]) -
     while not stopping.is_set():
         try:
             loop.turn(stopping)
-        except Exception:  # the top of a thread: it says what happened, and goes on
+        except Exception:  # noqa: BLE001  # the top of a thread: it says what happened, and goes on
             _log.exception("%s failed; it goes on in %.0f s", loop.name, pause)
             failed(loop.name)
             stopping.wait(pause)
