@@ -16,13 +16,13 @@ from obstore import exceptions as raised
 from obstore.store import AzureStore, GCSStore, LocalStore, MemoryStore, from_url
 
 from imageyard.manifests.errors import ChangedError, ExistsError, NotFoundError, StoreError
-from imageyard.manifests.s3_control import Entry, S3Control
+from imageyard.manifests.s3_control import Entry, Form, S3Control
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer as Buffer
     from obstore.store import ClientConfig, ObjectStore, RetryConfig
 
-__all__ = ["Entry", "Store", "Writer"]
+__all__ = ["Entry", "Form", "Store", "Writer"]
 
 PART = 1024 * 1024
 """Bytes fetched at a time where parts of an object are read."""
@@ -211,6 +211,15 @@ class Store:
             if isinstance(self._backend, LocalStore | MemoryStore):
                 raise StoreError(f"{self.address(key)}: this kind of store has no signed URLs")
             return obstore.sign(cast(Any, self._backend), "GET", key, expires)
+
+    def form(self, key: str, *, size: int, content_type: str, expires: timedelta) -> Form | None:
+        """A form by which anyone may write `key`, of `size` bytes and a type like `content_type`, until it expires.
+
+        None where the store has no such forms: all but s3. The object may be there already; it is replaced.
+        """
+        if self._s3 is None:
+            return None
+        return self._s3.form(key, size=size, content_type=content_type, expires=expires)
 
     def refuse_unless_create_only(self, key: str, data: bytes) -> bool:
         """Create `key`, and prove that the store refuses to create it twice; whether it was new.
