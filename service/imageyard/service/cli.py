@@ -93,7 +93,10 @@ def watch(
     actors: Annotated[int | None, typer.Option(help="Ray actors of a job.", min=1)] = None,
     cpus: Annotated[int, typer.Option(help="CPUs of each actor.", min=1)] = 1,
     gpus: Annotated[float, typer.Option(help="GPUs of each actor.", min=0)] = 0,
-    ray: Annotated[str, typer.Option(help="Address of a Ray cluster; a local one is started if not given.")] = "local",
+    ray: Annotated[
+        str,
+        typer.Option(help="Address of a Ray cluster, or of its dashboard (http://), to which jobs are submitted then."),
+    ] = "local",
     as_json: Json = False,
 ) -> None:
     """Run recipes on what arrives in drop folders, as it arrives."""
