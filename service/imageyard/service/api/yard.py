@@ -19,6 +19,7 @@ from imageyard.service.api.readiness import Readiness
 from imageyard.service.api.streams import Streams
 from imageyard.service.catalog import Catalog
 from imageyard.service.deployment import Deployment, Tenant
+from imageyard.service.reading import Reading
 from imageyard.service.stores import Stores
 
 LabelStatistics = Callable[[Dataset, Version], Mapping[str, Any] | None]
@@ -39,6 +40,8 @@ class Yard:
     readiness: Readiness
     clock: Callable[[], datetime]
     labels: LabelStatistics | None = None
+    reading: Reading = field(default_factory=Reading)
+    """Versions, their samples and their numbers."""
     stopping: Event = field(default_factory=Event)
     """Set when the server is told to stop: event streams look at it, and end."""
     _catalogs: dict[str, Catalog] = field(default_factory=dict)
