@@ -227,7 +227,7 @@ def test_a_worker_may_do_all_that_a_real_run_does(
         dataset = Dataset.open(f"s3://{BUCKET}/teams/cats/set")
         drop(dataset, {f"{seed}.jpg": photo(seed) for seed in range(3)} | {"broken.jpg": b"no picture"})
         del heard[:]
-        outcome = go(dataset, recipe(dataset, "validate", "dedup"), models)
+        outcome = go(dataset, recipe(dataset, "ingest", "validate", "dedup"), models)
     assert len(roles(dataset, outcome.version)) == 4
     actions = {asked.action for asked in heard}
     assert {"s3:PutObject", "s3:GetObject", "s3:ListBucket", "s3:DeleteObject"} <= actions
