@@ -26,11 +26,30 @@ CONFINED = {
     "obstore": (f"{MANIFESTS}/store.py",),
     "boto3": (f"{MANIFESTS}/s3_control.py", f"{SERVICE}/local_s3.py"),
     "botocore": (f"{MANIFESTS}/s3_control.py", f"{SERVICE}/local_s3.py"),
+    "fastapi": (f"{SERVICE}/api/",),
+    "starlette": (f"{SERVICE}/api/",),
+    "uvicorn": (f"{SERVICE}/api/",),
+    "prometheus_client": (f"{SERVICE}/api/",),
     "imageyard.ray_jobs": (RAY_JOBS, SERVICE),
     "imageyard.service": (SERVICE,),
 }
-READS_ENVIRONMENT = (f"{SERVICE}/settings.py", f"{SERVICE}/demo.py")
-HEAVY = ("ray", "torch", "onnxruntime", "transformers", "numpy", "PIL", "pyarrow", "boto3", "scipy", "numba")
+READS_ENVIRONMENT = (f"{SERVICE}/settings.py", f"{SERVICE}/demo.py", f"{RAY_JOBS}/main.py")
+HEAVY = (
+    "fastapi",
+    "starlette",
+    "uvicorn",
+    "prometheus_client",
+    "ray",
+    "torch",
+    "onnxruntime",
+    "transformers",
+    "numpy",
+    "PIL",
+    "pyarrow",
+    "boto3",
+    "scipy",
+    "numba",
+)
 
 
 def imported(path: Path) -> Iterator[str]:
@@ -81,6 +100,8 @@ def test_only_settings_and_entry_points_read_the_environment() -> None:
         "import imageyard.service.cli",
         "import imageyard.ray_jobs.recipe",
         "import imageyard.service.run_command",
+        "import imageyard.service.catalog",
+        "import imageyard.service.deployment",
     ],
 )
 def test_importing_a_front_door_loads_nothing_heavy(statement: str) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from imageyard.manifests.errors import ChangedError, NotFoundError, StoreError
@@ -18,6 +18,13 @@ class Entry(NamedTuple):
     size: int
     etag: str
     modified: datetime
+
+
+class Form(NamedTuple):
+    """What a client sends as multipart/form-data, the file after the fields, to write one object."""
+
+    url: str
+    fields: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -70,6 +77,14 @@ class S3Control:
                     key = found["Key"][len(self._full("")) :]
                     yield Entry(key, found["Size"], found["ETag"], found["LastModified"])
 
+    def folders(self, prefix: str) -> Iterator[str]:
+        with self._errors(prefix):
+            pages = self.client.get_paginator("list_objects_v2")
+            start = self._full(prefix.rstrip("/") + "/") if prefix else self._full("")
+            for page in pages.paginate(Bucket=self.bucket, Prefix=start, Delimiter="/"):
+                names = (found["Prefix"][len(start) :].rstrip("/") for found in page.get("CommonPrefixes", ()))
+                yield from (name for name in names if name)
+
     def remove(self, entry: Entry) -> bool:
         from botocore.exceptions import ClientError
 
@@ -84,6 +99,32 @@ class S3Control:
                 raise
             return self._remove_after_look(entry)
         return True
+
+    def form(self, key: str, *, size: int, content_type: str, expires: timedelta) -> Form:
+        """A presigned POST for exactly `key` and `size`; the client may name another subtype of `content_type`."""
+        conditions: list[Any] = [
+            ["content-length-range", size, size],
+            ["starts-with", "$Content-Type", content_type.partition("/")[0] + "/"],
+        ]
+        with self._errors(key):
+            signed = self.client.generate_presigned_post(
+                self.bucket,
+                self._full(key),
+                Fields={"Content-Type": content_type},
+                Conditions=conditions,
+                ExpiresIn=int(expires.total_seconds()),
+            )
+        return Form(signed["url"], dict(signed["fields"]))
+
+    def sign(self, key: str, *, expires: timedelta, filename: str) -> str:
+        """A presigned GET whose answer asks a browser to save it as `filename`."""
+        asked = {
+            "Bucket": self.bucket,
+            "Key": self._full(key),
+            "ResponseContentDisposition": f'attachment; filename="{filename}"',
+        }
+        with self._errors(key):
+            return str(self.client.generate_presigned_url("get_object", asked, ExpiresIn=int(expires.total_seconds())))
 
     def _remove_after_look(self, entry: Entry) -> bool:
         """For servers without conditional deletion: a moment lies between the look and the deletion."""

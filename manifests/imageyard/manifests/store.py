@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -16,13 +16,13 @@ from obstore import exceptions as raised
 from obstore.store import AzureStore, GCSStore, LocalStore, MemoryStore, from_url
 
 from imageyard.manifests.errors import ChangedError, ExistsError, NotFoundError, StoreError
-from imageyard.manifests.s3_control import Entry, S3Control
+from imageyard.manifests.s3_control import Entry, Form, S3Control
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer as Buffer
     from obstore.store import ClientConfig, ObjectStore, RetryConfig
 
-__all__ = ["Entry", "Store", "Writer"]
+__all__ = ["Entry", "Form", "Store", "Writer"]
 
 PART = 1024 * 1024
 """Bytes fetched at a time where parts of an object are read."""
@@ -145,6 +145,23 @@ class Store:
         # A key such as a//b makes the whole listing fail in the data plane; the control plane can say it.
         yield from self._s3.list(prefix)
 
+    def folders(self, prefix: str = "") -> Sequence[str]:
+        """Names of the folders directly below the folder `prefix`, in order; without listing what is in them.
+
+        A folder is there while an object is below it. Where a file system is behind the store, and on servers that
+        keep directories as it does, a folder whose last object was removed may still be named.
+        """
+        with self._errors(prefix or "/"):
+            try:
+                found = obstore.list_with_delimiter(self._backend, prefix or None)["common_prefixes"]
+            except raised.InvalidPathError:
+                if self._s3 is None:
+                    raise
+            else:
+                return sorted(path.rstrip("/").rsplit("/", 1)[-1] for path in found)
+        # As in `list`: a key such as a//b.
+        return sorted(self._s3.folders(prefix))
+
     def create(self, key: str, data: bytes) -> None:
         """Make the object `key`; ExistsError, and nothing changed, if there is one.
 
@@ -188,12 +205,31 @@ class Store:
             obstore.delete(self._backend, entry.key)
             return True
 
-    def sign(self, key: str, *, expires: timedelta) -> str:
-        """A URL by which anyone may read `key` until it expires; s3, gs and az only."""
+    @property
+    def signs(self) -> bool:
+        """Whether it has signed URLs: s3, gs and az do."""
+        return not isinstance(self._backend, LocalStore | MemoryStore)
+
+    def sign(self, key: str, *, expires: timedelta, filename: str | None = None) -> str:
+        """A URL by which anyone may read `key` until it expires; s3, gs and az only.
+
+        On s3, a browser saves what it gets as `filename`, which is of letters, digits, dashes and dots.
+        """
         with self._errors(key):
-            if isinstance(self._backend, LocalStore | MemoryStore):
+            if not self.signs:
                 raise StoreError(f"{self.address(key)}: this kind of store has no signed URLs")
+            if self._s3 is not None and filename is not None:
+                return self._s3.sign(key, expires=expires, filename=filename)
             return obstore.sign(cast(Any, self._backend), "GET", key, expires)
+
+    def form(self, key: str, *, size: int, content_type: str, expires: timedelta) -> Form | None:
+        """A form by which anyone may write `key`, of `size` bytes and a type like `content_type`, until it expires.
+
+        None where the store has no such forms: all but s3. The object may be there already; it is replaced.
+        """
+        if self._s3 is None:
+            return None
+        return self._s3.form(key, size=size, content_type=content_type, expires=expires)
 
     def refuse_unless_create_only(self, key: str, data: bytes) -> bool:
         """Create `key`, and prove that the store refuses to create it twice; whether it was new.

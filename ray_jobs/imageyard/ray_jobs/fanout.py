@@ -10,7 +10,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from imageyard.manifests.errors import ImageyardError, JobError
+from imageyard.manifests.errors import ClusterError, ImageyardError, JobError
 from imageyard.manifests.store import Store
 from imageyard.ray_jobs.capacity import room
 from imageyard.ray_jobs.engine import Done
@@ -59,7 +59,17 @@ class RayEngine:
     def parallel(self) -> int:
         if self._actors is not None:
             return self._actors
-        return max(1, len(os.sched_getaffinity(0)) // self._place.cpus)
+        if self._address == "local":
+            return max(1, len(os.sched_getaffinity(0)) // self._place.cpus)
+        self.connect()
+        return max(1, room(_nodes(), cpus=self._place.cpus))
+
+    def connect(self) -> None:
+        """Join the cluster, or start it, now and not with the first shard. Raises JobError.
+
+        Ray takes the handlers of signals when it joins; whoever has their own installs them after this.
+        """
+        self._start()
 
     def __enter__(self) -> Self:
         return self
@@ -113,26 +123,27 @@ class RayEngine:
 
         if not ray.is_initialized():
             local = self._address == "local"
-            cpus = self.parallel * self._place.cpus + (self._place.cpus if self._gpus else 0)  # and one without a GPU
+            # With GPUs, room for one actor without.
+            cpus = self.parallel * self._place.cpus + (self._place.cpus if self._gpus else 0) if local else None
             try:
                 ray.init(
                     address=self._address,
                     include_dashboard=False if local else None,
-                    num_cpus=cpus if local else None,
+                    num_cpus=cpus,
                     logging_level=logging.CRITICAL,
                     log_to_driver=False,
                 )
             except (ValueError, ConnectionError, RuntimeError, OSError) as error:
-                raise JobError(f"Ray at {self._address!r} cannot be reached or started: {_summary(error)}") from error
+                raise ClusterError(
+                    f"Ray at {self._address!r} cannot be reached or started: {_summary(error)}"
+                ) from error
             self._started = True
 
     def _room(self, gpus: float) -> int:
         """How many actors with `gpus` GPUs there may be, at least one: if there is no room now, nodes may be added."""
-        import ray
-
         if gpus > 1 and gpus != int(gpus):
             raise JobError(f"{gpus:g} GPUs an actor: Ray gives a share of one GPU, or whole ones; say 1, 2 or 0.5")
-        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+        nodes = _nodes()
         if gpus and all(node.get("GPU", 0) < gpus for node in nodes):
             raise JobError(
                 f"{gpus:g} GPUs an actor were asked for, but this Ray cluster has none to give: no node has as many; "
@@ -263,6 +274,13 @@ class _Run:
                 f"{len(self._given_up)} of {self._images:,} images cannot be read without killing their worker, so "
                 f"something else is wrong; the last was {errand.shard.items[0].key}: {reason}"
             )
+
+
+def _nodes() -> list[dict[str, float]]:
+    """The resources of every node that is there."""
+    import ray
+
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
 
 
 def _not_ready(pool: Pool) -> str:

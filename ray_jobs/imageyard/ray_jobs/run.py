@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence, Set
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from imageyard.manifests.dataset import Dataset
-from imageyard.manifests.errors import ImageyardError, JobError
+from imageyard.manifests.errors import (
+    ImageyardError,
+    JobError,
+)
 from imageyard.manifests.sample import CONTENT, Sample
 from imageyard.manifests.store import Store
 from imageyard.manifests.version import ROLES, Version
 from imageyard.ray_jobs import closing, facts, ingest_facts, job
 from imageyard.ray_jobs import drop as drop_folder
+from imageyard.ray_jobs.attempt import Attempt
 from imageyard.ray_jobs.compare import Compared, compared
 from imageyard.ray_jobs.deciding import as_dropped, certified, decided, taken_back, wanted
 from imageyard.ray_jobs.drop import Drop
@@ -49,6 +53,10 @@ class Surroundings:
     shard: int | None = None
     """Images a shard; unset, chosen by the number of images and workers."""
     watcher: Watcher = field(default_factory=Unwatched)
+    log: job.Log | None = None
+    """Where it says what happens; unset, under a name of its own."""
+    job: job.Submission | None = None
+    """What was submitted, if this run is an attempt at that: it has its id and its date."""
 
 
 @dataclass(frozen=True)
@@ -69,19 +77,34 @@ class Outcome:
 def run(dataset: Dataset, recipe: Recipe, around: Surroundings) -> Outcome:
     """Apply `recipe` to what the dataset holds and what lies in its drop folder, and commit the result.
 
-    Killed at any moment and called again, it commits the same manifests. Raises ImageyardError, and then
-    nothing is committed and nothing in the drop folder is touched.
+    Killed at any moment and called again, it commits the same manifests. A submitted job commits once, however many
+    of its attempts run, at once or one after the other: the others end committed, too. Raises ImageyardError, and
+    then nothing is committed and nothing in the drop folder is touched.
     """
-    around.watcher.phase("looking for model files", brief=True)
-    extractors = recipe.extractors(around.models)
-    return _Run(dataset, recipe, extractors, around).go()
+    attempt = Attempt(dataset, around.clock, asked=around.job, log=around.log, date=around.date)
+    around = replace(around, watcher=attempt.noted(around.watcher))
+    try:
+        attempt.begin()
+        around.watcher.phase("looking for model files", brief=True)
+        return _Run(dataset, recipe, recipe.extractors(around.models), around, attempt).go()
+    except ImageyardError as error:
+        attempt.failed(error)
+        raise
+    except KeyboardInterrupt:
+        attempt.interrupted()
+        raise
 
 
 class _Run:
     """One call of `run`, from the look at the drop folder to the cleared drop folder."""
 
     def __init__(
-        self, dataset: Dataset, recipe: Recipe, extractors: Mapping[str, Extractor], around: Surroundings
+        self,
+        dataset: Dataset,
+        recipe: Recipe,
+        extractors: Mapping[str, Extractor],
+        around: Surroundings,
+        attempt: Attempt,
     ) -> None:
         self._dataset = dataset
         self._store: Store = dataset.store
@@ -90,41 +113,33 @@ class _Run:
         self._around = around
         self._fingerprint = recipe.fingerprint(extractors)
         self._ingest = next((step for step in recipe.steps if isinstance(step, Ingest)), None)
-        self._job: job.Job | None = None
-        self._tally = Tally()
+        self._attempt = attempt
         self._waiting: tuple[tuple[str, str], ...] = ()
         self._drop: Drop | None = None
+        self._own: Version | None = None
+        """The version of this job, where another attempt made it."""
 
     def go(self) -> Outcome:
-        try:
-            committed = self._dataset.commit(self._build)
-            if committed is not None:
-                return self._finish(committed, "committed")
-            newest = self._dataset.newest()
-            if newest is None:
-                return Outcome("nothing", None, None, self._tally, self._waiting, None)
-            return self._finish(newest, "nothing")
-        except ImageyardError as error:
-            self._ended("failed", str(error))
-            raise
-        except KeyboardInterrupt:
-            self._ended("stopped", "interrupted; run again to go on")
-            raise
-
-    def _ended(self, kind: Literal["failed", "stopped"], reason: str) -> None:
-        if self._job is None:
-            return
-        try:
-            self._job.say(kind, error=reason, work=asdict(self._tally))
-        except ImageyardError:
-            return  # the store that failed the job cannot note it either; the caller has the reason
+        committed = self._dataset.commit(self._build)
+        if committed is not None:
+            return self._finish(committed, committed, "committed")
+        newest = self._dataset.newest()
+        if newest is None:
+            self._attempt.finish("nothing", None)
+            return Outcome("nothing", None, None, self._attempt.tally, self._waiting, None)
+        if self._own is not None:
+            return self._finish(self._own, newest, "committed")
+        return self._finish(newest, newest, "nothing")
 
     def _build(self, parent: Version | None) -> Version | None:
         """The record that follows `parent`; called again when another job commits first."""
+        self._own = self._attempt.committed_before(parent)
         watcher = self._around.watcher
         watcher.phase("looking at the drop folder", brief=True)
         drop = self._look(parent)
         self._drop, self._waiting = drop, drop.waiting if drop else ()
+        if self._own is not None:
+            return None
         new = drop.new if drop else ()
         late, waiting = late_captions(
             self._store, drop.captions if drop else (), lambda: map(as_dropped, self._parent_samples(parent))
@@ -132,10 +147,11 @@ class _Run:
         self._waiting += waiting
         if not new and not late and (parent is None or parent.fingerprint == self._fingerprint):
             return None
-        running = self._started(parent, drop)
+        seen = [(item.id, item.key) for item in new]
+        running = self._attempt.start(parent, self._fingerprint, self._recipe, seen)
         samples, before = taken_back(self._recipe, list(self._parent_samples(parent)))
         known = {sample.key for sample in samples}
-        self._measure(samples, new, running)
+        self._measure(samples, new)
         events = self._events(new)
         found = self._compared(parent, samples, events, running)
         world = World(
@@ -147,7 +163,7 @@ class _Run:
             steps_of(parent),
             self._around.models,
         )
-        state = self._decided(samples, events, late, world, running)
+        state = self._decided(samples, events, late, world)
         if not events and not late and parent is not None and parent.fingerprint == self._fingerprint:
             return None  # all that was new went away before it could be read
         self._refuse_if_too_many_failed(state, known)
@@ -156,6 +172,7 @@ class _Run:
         watcher.phase("committing")
         draft = self._dataset.draft(lines_of(state, world, before), consumed=consumed)
         roles = {role: entry.lines for role, entry in draft.manifests.items()}
+        self._attempt.refuse_if_over()
         return Version(
             number=parent.number + 1 if parent else 1,
             transaction=draft.transaction,
@@ -179,7 +196,6 @@ class _Run:
         events: Sequence[Mapping[str, Any]],
         late: Sequence[LateCaption],
         world: World,
-        running: job.Job,
     ) -> State:
         """The state after all steps, with what they want measured of images that stand when the others have decided."""
         asked: set[str] = set()
@@ -192,7 +208,7 @@ class _Run:
             new = {item.id for shard in shards for item in shard.items} - asked
             if not new:
                 return decided(self._recipe, samples, events, late, world) if shards else state
-            self._work(shards, running)
+            self._work(shards)
             asked |= new
 
     def _refuse_if_too_many_failed(self, state: State, known: Set[str]) -> None:
@@ -206,7 +222,7 @@ class _Run:
             )
 
     def _look(self, parent: Version | None) -> Drop | None:
-        if self._ingest is None:
+        if self._ingest is None or not self._attempt.takes_drop:
             return None
         return drop_folder.look(self._store, lambda: self._known(parent))
 
@@ -217,29 +233,12 @@ class _Run:
             known.update(ledger(sample))
         return known
 
-    def _started(self, parent: Version | None, drop: Drop | None) -> job.Job:
-        """The job, started once; a rebase on another parent is the same job."""
-        if self._job is None:
-            seen = [(item.id, item.key) for item in drop.new] if drop else []
-            now = self._around.date or self._around.clock()
-            record = job.JobRecord(
-                id=job.job_id(parent.sha256 if parent else None, self._fingerprint, seen),
-                dataset=self._dataset.url,
-                parent=parent.number if parent else None,
-                created=job.stamp(now),
-                fingerprint=self._fingerprint,
-                recipe=self._recipe.plain(),
-            )
-            self._job = job.start(self._store, record, self._around.clock)
-            self._job.say("running", images=len(seen))
-        return self._job
-
     def _parent_samples(self, parent: Version | None) -> Iterator[Sample]:
         for role in ROLES if parent else ():
             assert parent is not None  # noqa: S101  # for the type checker
             yield from self._dataset.read(parent, role)
 
-    def _measure(self, samples: Sequence[Sample], new: Sequence[Item], running: job.Job) -> None:
+    def _measure(self, samples: Sequence[Sample], new: Sequence[Item]) -> None:
         """Have everything measured that is missing: new drop objects, then known images that lack facts."""
         at_once = {name: extractor for name, extractor in self._extractors.items() if not extractor.deferred}
         later = [extractor for extractor in self._extractors.values() if extractor.deferred]
@@ -247,13 +246,13 @@ class _Run:
         if fresh and (new or samples):
             self._around.watcher.phase("trying the models")
             self._around.engine.check(self._store, fresh)
-        self._work(plan_new(self._store, new, at_once, self._size(len(new))), running)
+        self._work(plan_new(self._store, new, at_once, self._size(len(new))))
         ingested = (
             Item(ingest_facts.image_key(event["content"], event["extension"]), event["size"], sha256=event["content"])
             for event in self._events(new)
             if event["content"] is not None
         )
-        self._work(plan_known(self._store, samples, at_once, self._size(len(samples)), also=ingested), running)
+        self._work(plan_known(self._store, samples, at_once, self._size(len(samples)), also=ingested))
 
     def _compared(
         self, parent: Version | None, samples: Sequence[Sample], events: Sequence[Mapping[str, Any]], running: job.Job
@@ -268,7 +267,7 @@ class _Run:
     def _size(self, images: int) -> int:
         return self._around.shard or shard_size(images, self._around.engine.parallel)
 
-    def _work(self, shards: Sequence[Shard], running: job.Job) -> None:
+    def _work(self, shards: Sequence[Shard]) -> None:
         if not shards:
             return
         watcher = self._around.watcher
@@ -276,10 +275,9 @@ class _Run:
         watcher.expect(sum(len(shard.items) for shard in shards))
 
         def done(tally: Tally) -> None:
-            self._tally += tally
             watcher.phase("measuring")
             watcher.advance(tally)
-            running.say_progress(work=asdict(self._tally))
+            self._attempt.did(tally)
 
         self._around.engine.run(self._store, shards, done)
 
@@ -311,19 +309,18 @@ class _Run:
                 if event["caption"] in ("", sample.value(CAPTION)):
                     consumed.add((event["caption_key"], event["caption_etag"]))
                 else:
-                    why = f"a caption, but the image has the caption of {caption_name(sample)}"
+                    why = f"a caption, but the image has the caption of {caption_name(sample) or 'a person'}"
                     self._wait(event["caption_key"], why)
         return consumed
 
-    def _finish(self, version: Version, state: Literal["committed", "nothing"]) -> Outcome:
-        """What follows a commit, done again if it was interrupted."""
+    def _finish(self, version: Version, newest: Version, state: Literal["committed", "nothing"]) -> Outcome:
+        """What follows a commit, done again if it was interrupted; `newest` has inside all that `version` has."""
         watcher = self._around.watcher
-        report = closing.report_once(self._dataset, version, self._tally, self._waiting, watcher)
+        report = closing.report_once(self._dataset, version, self._attempt.tally, self._waiting, watcher)
         if self._drop is not None:
-            closing.clear(self._dataset, version, self._drop, watcher)
-        if self._job is not None:
-            self._job.say(state, version=version.number, work=asdict(self._tally), counts=version.counts)
-        return Outcome(state, version, version.job, self._tally, self._waiting, self._store.address(report))
+            closing.clear(self._dataset, newest, self._drop, watcher)
+        self._attempt.finish(state, version)
+        return Outcome(state, version, version.job, self._attempt.tally, self._waiting, self._store.address(report))
 
 
 def steps_of(version: Version | None) -> tuple[Mapping[str, Any], ...]:

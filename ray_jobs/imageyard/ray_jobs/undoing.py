@@ -32,8 +32,8 @@ def undo(dataset: Dataset, to: int | None, *, clock: job.Clock) -> Version:
     now = clock()
     committed = dataset.commit(lambda parent: _record(dataset, parent or newest, older, now))
     assert committed is not None  # noqa: S101  # _record always makes one
-    undone = job.Job(dataset.store, job.read(dataset.store, committed.job), clock)
-    undone.say("committed", version=committed.number, counts=committed.counts)
+    how = job.Ended(state="committed", version=committed.number, ended=job.stamp(clock()))
+    job.end(dataset.store, committed.job, how, clock=clock, counts=committed.counts)
     return committed
 
 
@@ -48,7 +48,7 @@ def _record(dataset: Dataset, parent: Version, older: Version, now: datetime) ->
         fingerprint=older.fingerprint,
         recipe={**dict(older.recipe), "undo": same},
     )
-    running = job.start(dataset.store, record, lambda: now)
+    running = job.start(dataset.store, record, job.Log(dataset.store, name, lambda: now))
     kept: list[str] = []
     lines = _lines(dataset, parent, older, kept)
     draft = dataset.draft(lines, consumed=dataset.consumed(parent))
