@@ -116,7 +116,7 @@ class Ministack:
         )
 
     def queue(self, name: str, *, visibility: int = 30, dead_letters_after: int | None = None) -> str:
-        """The URL of a new queue; with `dead_letters_after`, one whose `<name>-dead` takes what is received so often."""
+        """The URL of a new queue; with `dead_letters_after`, `<name>-dead` takes what is received so often."""
         sqs = self.client("sqs")
         attributes = {"VisibilityTimeout": str(visibility)}
         if dead_letters_after is not None:

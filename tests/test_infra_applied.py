@@ -9,8 +9,14 @@ from typing import Any
 import pytest
 
 from imageyard.manifests import Dataset
+from imageyard.ray_jobs.engine import LocalEngine
 from imageyard.service.local_s3 import LocalS3
-from jobs import drop, go, recipe, roles
+from imageyard.service.watch.lying import Watched
+from imageyard.service.watch.runners import LocalRunner
+from imageyard.service.watch.sqs import SqsQueue
+from imageyard.service.watch.watcher import Pace, Watcher
+from imageyard.service.watch.windows import Rule
+from jobs import DATE, drop, go, recipe, roles, store_keys
 from overheard import overhearing
 from pictures import photo
 from policies import Asked, allowed, listed
@@ -227,7 +233,7 @@ def test_a_worker_may_do_all_that_a_real_run_does(
         dataset = Dataset.open(f"s3://{BUCKET}/teams/cats/set")
         drop(dataset, {f"{seed}.jpg": photo(seed) for seed in range(3)} | {"broken.jpg": b"no picture"})
         del heard[:]
-        outcome = go(dataset, recipe(dataset, "validate", "dedup"), models)
+        outcome = go(dataset, recipe(dataset, "ingest", "validate", "dedup"), models)
     assert len(roles(dataset, outcome.version)) == 4
     actions = {asked.action for asked in heard}
     assert {"s3:PutObject", "s3:GetObject", "s3:ListBucket", "s3:DeleteObject"} <= actions
@@ -239,3 +245,26 @@ def test_the_judge_of_policies_refuses_what_it_does_not_understand() -> None:
     strange = {"Statement": [{"Effect": "Allow", "NotAction": "s3:GetObject", "Resource": "*"}]}
     with pytest.raises(ValueError, match="NotAction"):
         allowed(Asked("s3:GetObject", VERSION), identity=[strange], resource={"Statement": []})
+
+
+@pytest.mark.server
+def test_what_is_put_into_a_drop_folder_becomes_a_committed_sample(
+    yard: Applied, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name, value in yard.environment().items():
+        monkeypatch.setenv(name, value)
+    dataset = Dataset.open(f"s3://{BUCKET}/teams/dogs/set")
+    yard.client("s3").put_object(Bucket=BUCKET, Key="teams/dogs/set/drop/a dog+1.jpg", Body=photo(1))
+    queue = SqsQueue.open(yard.outputs["queue_url"], dead_letters=yard.outputs["dead_letter_queue_url"])
+    watched = [Watched(recipe(dataset, "ingest"))]
+    # No listing: the message alone must do it.
+    pace = Pace(Rule(0.1, 100), every=3600.0)
+    watcher = Watcher(lambda: watched, LocalRunner(LocalEngine, tmp_path, date=DATE), queue=queue, pace=pace)
+    deadline = time.monotonic() + 60
+    while not watcher.counts.deleted and time.monotonic() < deadline:
+        watcher.turn()
+    watcher.end()
+    assert roles(dataset, dataset.newest()) == {"a dog+1.jpg": "unsplit"}
+    assert store_keys(dataset.store, "drop") == []
+    assert (watcher.counts.deleted, watcher.counts.malformed) == (1, 0)
+    assert messages(yard, wait=2) == []

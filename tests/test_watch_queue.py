@@ -1,4 +1,4 @@
-"""The watcher on a real queue: bucket notifications become samples, through redelivery, kills and messages that are none."""
+"""The watcher on a real queue: bucket notifications become samples, through redelivery, kills and nonsense."""
 
 import hashlib
 import json

@@ -9,7 +9,6 @@ from pathlib import Path
 import typer
 
 from imageyard.service.deployment import SCOPES, DeploymentError, Key, Scope, digest_of, load_deployment, new_key
-from imageyard.service.settings import read_settings
 
 
 def serve(config: Path, *, host: str, port: int, dev: bool) -> None:
@@ -20,10 +19,11 @@ def serve(config: Path, *, host: str, port: int, dev: bool) -> None:
     from imageyard.service.api.server import server_of
     from imageyard.service.background import loops_of
     from imageyard.service.logs import log_as_json
+    from imageyard.service.settings import read_settings
 
     log_as_json()
-    settings = read_settings()
-    app = create_app(deployment, loops=lambda yard: loops_of(yard, settings))
+    token = read_settings().ray_token
+    app = create_app(deployment, loops=lambda yard: loops_of(yard, token))
     server_of(app, deployment, host=host, port=port).run()
 
 

@@ -16,10 +16,14 @@ from typing import Any, TextIO
 
 from imageyard.manifests.errors import RecipeError
 from imageyard.ray_jobs.fanout import RayEngine
+from imageyard.ray_jobs.job import Options
 from imageyard.ray_jobs.recipe import load_recipe
 from imageyard.ray_jobs.report_text import printable
+from imageyard.ray_jobs.submit import RayJobs
 from imageyard.ray_jobs.worker import Place
+from imageyard.service.reconcile import Reconciler
 from imageyard.service.settings import read_settings
+from imageyard.service.watch.cluster import ClusterRunner
 from imageyard.service.watch.lying import Watched
 from imageyard.service.watch.runners import LocalRunner, Runner
 from imageyard.service.watch.sqs import SqsQueue
@@ -52,15 +56,16 @@ class Asked:
 def watch_datasets(asked: Asked) -> bool:
     """Watch until a signal comes, or with `once` until nothing is left to do; whether no job failed.
 
-    Raises RecipeError or QueueError before anything is watched.
+    Raises RecipeError, QueueError or ClusterError before anything is watched.
     """
     watched = watched_by(asked.recipes)
+    runner = _runner(asked, watched)
     queue = SqsQueue.open(asked.queue, dead_letters=asked.dead_letters) if asked.queue else None
     every = asked.every or (LISTED_EVERY_BESIDE_A_QUEUE if queue else LISTED_EVERY)
     lines = Lines(sys.stdout, as_json=asked.as_json)
     watcher = Watcher(
         lambda: watched,
-        _runner(asked),
+        runner,
         queue=queue,
         pace=Pace(Rule(asked.window, asked.most), every=every, hide=asked.hide, once=asked.once),
         tell=lines.tell,
@@ -75,6 +80,8 @@ def watch_datasets(asked: Asked) -> bool:
 
 def watched_by(recipes: Sequence[Path]) -> list[Watched]:
     """The datasets of recipe files. Raises RecipeError for two of one dataset, and for one that takes nothing in."""
+    import yaml
+
     found: dict[str, Watched] = {}
     for path in recipes:
         recipe = load_recipe(path)
@@ -82,7 +89,7 @@ def watched_by(recipes: Sequence[Path]) -> list[Watched]:
             raise RecipeError(f"{path}: has no `ingest` step, so it would never take in what arrives; put it first")
         if recipe.dataset in found:
             raise RecipeError(f"{path}: {recipe.dataset} has a recipe already; what arrives is for one recipe")
-        found[recipe.dataset] = Watched(recipe)
+        found[recipe.dataset] = Watched(recipe, yaml.safe_load(path.read_text(encoding="utf-8")))
     return list(found.values())
 
 
@@ -109,8 +116,14 @@ def _plain(value: Any) -> str:
     return printable(" ".join(text.splitlines()))
 
 
-def _runner(asked: Asked) -> Runner:
+def _runner(asked: Asked, watched: Sequence[Watched]) -> Runner:
+    """Jobs in this process, its Ray workers wherever `address` says; or, by a dashboard's address, submitted ones."""
     settings = read_settings()
+    if asked.address.startswith(("http://", "https://")):
+        options = Options(actors=asked.actors, cpus=asked.cpus, gpus=asked.gpus)
+        ray = RayJobs(asked.address, settings.ray_token.get_secret_value() if settings.ray_token else None)
+        ray.check()
+        return ClusterRunner(Reconciler(lambda: [one.url for one in watched], ray).once, options=options)
     place = Place(cpus=asked.cpus, gpu=asked.gpus > 0)
 
     def engine() -> RayEngine:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
+import time
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 
 from imageyard.manifests.dataset import Dataset
-from imageyard.manifests.errors import ImageyardError, JobError
+from imageyard.manifests.errors import JobError
 from imageyard.manifests.store import Store
 from imageyard.ray_jobs import job
 from imageyard.service.watch.lying import Mark, Watched
@@ -29,12 +31,13 @@ class ClusterRunner:
         self,
         tend: Callable[[], object],
         *,
-        pause: Callable[[float], object],
+        pause: Callable[[float], object] = time.sleep,
         options: job.Options | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """`tend` is called between looks: it hands submitted jobs over, unless something else does."""
+        """`tend` is called between looks and raises nothing: it hands submitted jobs over, if nothing else does."""
         self._tend, self._pause, self._options, self._clock = tend, pause, options or job.Options(), clock
+        self._tending = threading.Lock()
 
     def run(self, watched: Watched, lying: Collection[Mark], stopping: Callable[[], bool]) -> Ran:
         store = Store.open(watched.url)
@@ -55,8 +58,7 @@ class ClusterRunner:
     def _submitted(self, store: Store, watched: Watched, lying: Collection[Mark]) -> job.Submission:
         """The job of this recipe for what lies there: the same for every watcher, until it has failed."""
         newest = Dataset(store).newest()
-        recipe = watched.recipe.plain()
-        recipe["max_error_fraction"] = watched.recipe.max_error_fraction
+        recipe = {name: value for name, value in watched.written.items() if name != "dataset"}
         digest = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
         name = job.job_id(newest.sha256 if newest else None, digest, list(lying))
         for number in range(1, MOST_TRIES):
@@ -75,7 +77,9 @@ class ClusterRunner:
         raise JobError(f"{watched.url}: the job for what lies in the drop folder has failed {MOST_TRIES:,} times")
 
     def _tended(self) -> None:
-        try:
-            self._tend()
-        except ImageyardError:
-            return  # a cluster that does not answer now may do so later; the job is in the store
+        """One of the jobs that are waited for is enough to look after all."""
+        if self._tending.acquire(blocking=False):
+            try:
+                self._tend()
+            finally:
+                self._tending.release()
