@@ -161,12 +161,12 @@ class Watcher:
 
     def _take(self, inbox: Inbox, message: Message, events: Iterable[Event]) -> None:
         """Hold a message for the datasets that it tells of, as far as it tells them something."""
+        said = list(events)
+        if any(self._routes.find(event.bucket, event.key) is None for event in said):
+            self._refresh(REFRESH_SOON)  # a dataset may be new
         routed: dict[str, list[Event]] = {}
-        for event in events:
+        for event in said:
             place = self._routes.find(event.bucket, event.key)
-            if place is None:
-                self._refresh(REFRESH_SOON)  # its dataset may be new
-                place = self._routes.find(event.bucket, event.key)
             if place is None:
                 self._counts += Counts(unrouted=1)
             else:
@@ -174,7 +174,7 @@ class Watcher:
         if any(len(self._lanes[url].held) >= MOST_HELD for url in routed):
             inbox.give_back(message)
             return
-        left = {url: fresh for url, said in routed.items() if (fresh := self._lanes[url].takes(said))}
+        left = {url: fresh for url, some in routed.items() if (fresh := self._lanes[url].takes(some))}
         self._counts += Counts(duplicates=sum(map(len, routed.values())) - sum(map(len, left.values())))
         inbox.hold(message, left)
         for url, fresh in left.items():
