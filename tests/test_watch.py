@@ -1,4 +1,4 @@
-"""The watcher over real stores and real runs: whatever becomes of events, every object ends in one sample or rejection."""
+"""The watcher over real stores and runs: whatever becomes of events, every object ends in one sample or rejection."""
 
 import hashlib
 import itertools

@@ -16,11 +16,15 @@ def serve(config: Path, *, host: str, port: int, dev: bool) -> None:
     deployment = load_deployment(config, dev=dev)
     deployment.check_guarded(host)
     from imageyard.service.api import create_app
+    from imageyard.service.api.reconciling import reconciling
     from imageyard.service.api.server import server_of
     from imageyard.service.logs import log_as_json
+    from imageyard.service.settings import read_settings
 
     log_as_json()
-    server_of(create_app(deployment), deployment, host=host, port=port).run()
+    token = read_settings().ray_token
+    app = create_app(deployment, loops=lambda yard: reconciling(yard, token))
+    server_of(app, deployment, host=host, port=port).run()
 
 
 def show_key(*, name: str, scopes: Sequence[str], as_json: bool) -> None:

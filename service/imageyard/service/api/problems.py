@@ -19,6 +19,8 @@ from imageyard.manifests.errors import (
     ExistsError,
     ImageyardError,
     JobError,
+    JobMissingError,
+    JobTakenError,
     ModelError,
     NotFoundError,
     RecipeError,
@@ -51,7 +53,6 @@ _TITLES: Mapping[int, tuple[str, str]] = {
     429: ("too-many-requests", "Too many requests"),
     431: ("headers-too-large", "The headers are too large"),
     500: ("internal", "Internal error"),
-    501: ("not-supported", "Not supported here"),
     503: ("unavailable", "Not available now"),
 }
 NOTHING_HERE = "there is no such thing, or it is not this key's to see"
@@ -65,6 +66,8 @@ _KINDS: tuple[tuple[type[ImageyardError], int], ...] = (
     (CommitError, 409),
     (RecipeError, 422),
     (ModelError, 422),
+    (JobMissingError, 404),
+    (JobTakenError, 422),
     (JobError, 409),
 )
 _log = logging.getLogger("imageyard.service")
