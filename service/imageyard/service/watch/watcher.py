@@ -26,8 +26,6 @@ from imageyard.service.watch.windows import Pause, Rule, closes, failed
 
 LONGEST_WAIT = 5
 """Seconds of a long poll; a signal is heard after that at the latest."""
-MOST_HELD = 20_000
-"""Messages of one dataset; SQS lets 120,000 of a queue be hidden at a time."""
 LISTERS = 4
 REFRESH = 60.0
 """Seconds after which it is asked anew which datasets are watched."""
@@ -42,6 +40,8 @@ class Pace:
     """Seconds between listings of a drop folder, which find what no event told of."""
     hide: int = 300
     """Seconds that a received message is hidden from others; renewed while it is held."""
+    most_held: int = 20_000
+    """Messages of one dataset, of the 120,000 of a queue that SQS lets be hidden at a time; others come again later."""
     once: bool = False
     """Take what there is, wait for no window, and end."""
 
@@ -72,11 +72,13 @@ class Watcher:
         self._refreshed = float("-inf")
         self._counts = Counts()
 
-    def run(self) -> None:
-        """Watch until `stop`; with `once`, until nothing is left to do."""
+    def run(self, until: threading.Event | None = None) -> None:
+        """Watch until `stop`, or until that event is set; with `once`, until nothing is left to do. Called once."""
         try:
             while not self._stopping.is_set() and not (self._pace.once and self.idle):
                 self.turn()
+                if until is not None and until.is_set():
+                    break
         finally:
             self.end()
 
@@ -163,7 +165,7 @@ class Watcher:
                 self._counts += Counts(unrouted=1)
             else:
                 routed.setdefault(place[0], []).append(replace(event, key=place[1]))
-        if any(len(self._lanes[url].held) >= MOST_HELD for url in routed):
+        if any(len(self._lanes[url].held) >= self._pace.most_held for url in routed):
             inbox.give_back(message)
             return
         left = {url: fresh for url, said in routed.items() if (fresh := self._lanes[url].takes(said))}
