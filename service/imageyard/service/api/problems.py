@@ -51,6 +51,7 @@ _TITLES: Mapping[int, tuple[str, str]] = {
     429: ("too-many-requests", "Too many requests"),
     431: ("headers-too-large", "The headers are too large"),
     500: ("internal", "Internal error"),
+    501: ("not-supported", "Not supported here"),
     503: ("unavailable", "Not available now"),
 }
 NOTHING_HERE = "there is no such thing, or it is not this key's to see"
