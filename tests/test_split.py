@@ -691,8 +691,28 @@ def test_a_person_who_puts_copies_on_two_sides_is_told() -> None:
     state = state_of(
         [image(0, split="train", by_person=True), image(1, split="test", by_person=True)], [(0, 1, "pixels", 0.0)]
     )
-    with pytest.raises(JobError, match="if a person or `given` placed them"):
-        decided(Split(), state)
+    after = decided(Split(), state)
+    assert placed(after) == {key(0): "train", key(1): "test"}
+    (told,) = Split().certify(after, NOWHERE)["pinned-apart"]
+    assert told == {"tier": "pixels", "sides": ["train", "test"], "images": [key(0), key(1)], "distance": 0.0}
+
+
+@pytest.mark.parametrize("weaker", ["train", "validation"])
+def test_what_is_held_out_gives_way_to_what_a_person_has_put_on_a_weaker_side(weaker: str) -> None:
+    samples = [image(0, split=weaker, by_person=True), image(1, split="test"), image(2, split="test")]
+    state = state_of(samples, [(0, 1, "copy", 4.0)])
+    after = decided(Split(), state)
+    assert placed(after) == {key(0): weaker, key(1): None, key(2): "test"}
+    assert conflicts(after)[key(1)] == {"with": key(0), "tier": "copy", "distance": 4.0, "was": "test"}
+    assert placed(decided(Split(), after)) == placed(after)
+
+
+def test_a_pair_across_the_split_is_not_hidden_behind_one_that_a_person_wants() -> None:
+    samples = [image(0, split="train", by_person=True), image(1, split="test", by_person=True)]
+    samples += [image(2, split="train"), image(3, split="test")]
+    state = state_of(samples, [(0, 1, "copy", 1.0), (2, 3, "copy", 5.0)])
+    with pytest.raises(JobError, match="copy, 5 apart"):
+        Split().certify(state, NOWHERE)
 
 
 def test_a_certificate_counts_what_the_lines_say() -> None:

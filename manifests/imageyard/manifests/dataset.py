@@ -86,7 +86,7 @@ class Dataset:
         entry = version.manifests.get(role)
         if entry is None:
             return
-        for block in self._blocks(entry, threads):
+        for block in self.blocks(entry, threads=threads):
             yield from trusted([block])
 
     def read_range(self, entry: ManifestEntry, index: int) -> list[Sample]:
@@ -116,11 +116,11 @@ class Dataset:
         transaction = uuid.uuid4().hex
         folder = f"manifests/{transaction}"
         with ExitStack() as stack:
-            parts: dict[Role, _Part] = {}
+            parts: dict[Role, ManifestWriter] = {}
             for role, sample in samples:
                 if role not in parts:
                     key = f"{folder}/{role}.manifest"
-                    parts[role] = _Part(key, stack.enter_context(self.store.writer(key)))
+                    parts[role] = ManifestWriter(key, stack.enter_context(self.store.writer(key)))
                 parts[role].write(sample.line)
             for part in parts.values():
                 part.flush()
@@ -130,7 +130,7 @@ class Dataset:
             return Draft(transaction, manifests, None)
         key = f"{folder}/consumed.jsonl"
         with self.store.writer(key) as writer:
-            part = _Part(key, writer)
+            part = ManifestWriter(key, writer)
             for line in ledger:
                 part.write(line)
             part.flush()
@@ -177,7 +177,9 @@ class Dataset:
                 pause(0.1 * 2**attempt)
         raise CommitError(f"{self.url}: version {record.number} could not be created: {failure}") from failure
 
-    def _blocks(self, entry: ManifestEntry, threads: int) -> Iterator[bytes]:
+    def blocks(self, entry: ManifestEntry, *, threads: int = 4) -> Iterator[bytes]:
+        """The bytes of a manifest range by range, fetched `threads` at a time."""
+
         def fetch(part: Range) -> bytes:
             return self.store.get_range(entry.key, part.offset, part.length)
 
@@ -193,7 +195,7 @@ class Dataset:
                 yield block
 
 
-class _Part:
+class ManifestWriter:
     """A manifest as it is written: its digest and its ranges of whole lines."""
 
     def __init__(self, key: str, writer: Writer) -> None:
@@ -215,11 +217,15 @@ class _Part:
         if not self._pending:
             return
         block = b"\n".join(self._pending) + b"\n"
+        self._pending, self._pending_bytes = [], 0
+        self.write_block(block)
+
+    def write_block(self, block: bytes) -> None:
+        """Write whole lines, each with its line break, as one range."""
         self._writer.write(block)
         self._digest.update(block)
-        self._ranges.append(Range(self._offset, len(block), len(self._pending)))
+        self._ranges.append(Range(self._offset, len(block), block.count(b"\n")))
         self._offset += len(block)
-        self._pending, self._pending_bytes = [], 0
 
     def entry(self) -> ManifestEntry:
         lines = sum(part.lines for part in self._ranges)

@@ -7,8 +7,10 @@ ImageyardError
 │   └── ChangedError      the object is no longer the one that was listed
 ├── QueueError            the queue of events could not do it
 ├── ManifestError         a manifest or a line is not what it must be
+├── SampleError           a sample is not in the version, or cannot be what is asked of it
 ├── VersionError          no such version, or a version record that cannot be read
 ├── CommitError           the version could not be committed
+│   └── StaleError        the dataset has another newest version than the caller has seen
 ├── RecipeError           the recipe is wrong
 ├── ModelError            a model is missing, or cannot run as asked
 └── JobError              the job cannot go on
@@ -47,12 +49,20 @@ class ManifestError(ImageyardError):
     """A manifest, or one line of it, is malformed."""
 
 
+class SampleError(ImageyardError):
+    """A sample is not in the version, or cannot be what is asked of it."""
+
+
 class VersionError(ImageyardError):
     """A version does not exist or its record cannot be read."""
 
 
 class CommitError(ImageyardError):
     """A version could not be committed."""
+
+
+class StaleError(CommitError):
+    """The newest version is not the one that the caller has seen; nothing was committed."""
 
 
 class RecipeError(ImageyardError):

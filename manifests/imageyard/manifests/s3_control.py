@@ -116,6 +116,16 @@ class S3Control:
             )
         return Form(signed["url"], dict(signed["fields"]))
 
+    def sign(self, key: str, *, expires: timedelta, filename: str) -> str:
+        """A presigned GET whose answer asks a browser to save it as `filename`."""
+        asked = {
+            "Bucket": self.bucket,
+            "Key": self._full(key),
+            "ResponseContentDisposition": f'attachment; filename="{filename}"',
+        }
+        with self._errors(key):
+            return str(self.client.generate_presigned_url("get_object", asked, ExpiresIn=int(expires.total_seconds())))
+
     def _remove_after_look(self, entry: Entry) -> bool:
         """For servers without conditional deletion: a moment lies between the look and the deletion."""
         with self._errors(entry.key):

@@ -205,11 +205,21 @@ class Store:
             obstore.delete(self._backend, entry.key)
             return True
 
-    def sign(self, key: str, *, expires: timedelta) -> str:
-        """A URL by which anyone may read `key` until it expires; s3, gs and az only."""
+    @property
+    def signs(self) -> bool:
+        """Whether it has signed URLs: s3, gs and az do."""
+        return not isinstance(self._backend, LocalStore | MemoryStore)
+
+    def sign(self, key: str, *, expires: timedelta, filename: str | None = None) -> str:
+        """A URL by which anyone may read `key` until it expires; s3, gs and az only.
+
+        On s3, a browser saves what it gets as `filename`, which is of letters, digits, dashes and dots.
+        """
         with self._errors(key):
-            if isinstance(self._backend, LocalStore | MemoryStore):
+            if not self.signs:
                 raise StoreError(f"{self.address(key)}: this kind of store has no signed URLs")
+            if self._s3 is not None and filename is not None:
+                return self._s3.sign(key, expires=expires, filename=filename)
             return obstore.sign(cast(Any, self._backend), "GET", key, expires)
 
     def form(self, key: str, *, size: int, content_type: str, expires: timedelta) -> Form | None:

@@ -14,7 +14,7 @@ from imageyard.ray_jobs.edits.wording import unedited
 from imageyard.ray_jobs.late_captions import LateCaption, with_captions
 from imageyard.ray_jobs.plan import plan_known
 from imageyard.ray_jobs.recipe import Recipe
-from imageyard.ray_jobs.state import CAPTION, TEXT, Rejection, State, World, undecided
+from imageyard.ray_jobs.state import CAPTION, KEEP, TEXT, Rejection, State, World, undecided, verdict_of
 from imageyard.ray_jobs.steps.base import Step
 from imageyard.ray_jobs.steps.caption import Caption
 from imageyard.ray_jobs.steps.dedup import Dedup
@@ -87,22 +87,33 @@ def decided(
 ) -> State:
     """The state after all steps; a copy whose witness did not stand is no copy, and is decided on again.
 
-    Then as if what fell otherwise had never been there; as that only grows, this ends.
+    Then as if what fell otherwise had never been there; as that only grows, this ends. What a person wants kept stands
+    after every step, unless it cannot be measured.
     """
     world = replace(world, by_hand=not makes_words(recipe))
     state = with_captions(opened(recipe, samples, events, world), late, world)
+    kept = [row for row, sample in enumerate(state.samples) if verdict_of(sample.forget()) == KEEP]
     steps = {step.kind for step in recipe.steps}
     for step in recipe.steps:
         state = step.claim(state, world)
     undone = state.samples
     while True:
         for step in recipe.steps:
-            state = step.decide(state, world)
+            state = _overruled(step.decide(state, world), kept)
         standing = {state.keys[row] for row in state.standing}
         if all(witness is None or witness in standing for witness in map(_witness, state.rejections)):
             return state
         rejections = [None if _again(said, steps, standing) else said for said in state.rejections]
         state = replace(state, samples=undone, rejections=rejections)
+
+
+def _overruled(state: State, kept: Sequence[int]) -> State:
+    """The state in which the rows that a person wants kept stand, but for those that cannot be measured."""
+    rejections = list(state.rejections)
+    for row in kept:
+        said = rejections[row]
+        rejections[row] = said if said is not None and said.unread else None
+    return replace(state, rejections=rejections) if kept else state
 
 
 def wanted(recipe: Recipe, state: State, world: World, size: Callable[[int], int]) -> list[Shard]:

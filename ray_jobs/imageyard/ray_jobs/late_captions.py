@@ -41,7 +41,11 @@ def late_captions(
         name = side.key.removeprefix(DROP)
         free = [owner for owner in owners if owner.caption in (None, name)]
         if not free:
-            why = f"the image has the caption of {owners[0].caption}" if owners else "its image has not come"
+            why = (
+                f"the image has the caption of {owners[0].caption or 'a person'}"
+                if owners
+                else "its image has not come"
+            )
             waiting.append((side.key, f"a caption, but {why}"))
             continue
         try:

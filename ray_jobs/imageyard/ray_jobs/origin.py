@@ -9,6 +9,8 @@ from imageyard.ray_jobs.state import CAPTION, CUSTOM, ORIGIN, Stamp, labelled
 from imageyard.ray_jobs.steps.merging import unmerged
 
 DROP = "drop/"
+INSTEAD = "instead-of"
+"""Member of a caption's metadata: the drop-folder object whose caption a person has replaced by it."""
 STEP = "ingest"
 """The step that says all of this."""
 NEWER = "superseded-by"
@@ -75,13 +77,15 @@ def called_briefly(sample: Sample) -> str:
 
 
 def ledger(sample: Sample) -> Iterator[tuple[str, str]]:
-    """The drop-folder objects, as (key, ETag), that a sample was made from: its images and its caption.
+    """The drop-folder objects, as (key, ETag), that a sample was made from: its images and its caption, that
+    which a person has replaced too.
 
     Not those that were overwritten since: should one of them lie there again, it has come again.
     """
     origins = [origin for origin in _origins(sample) if NEWER not in origin]
-    caption = (sample.metadata(CAPTION) or {}).get(ORIGIN)
-    for origin in [*origins, caption] if isinstance(caption, dict) else origins:
+    captioned_by = sample.metadata(CAPTION) or {}
+    captions = [said for said in (captioned_by.get(ORIGIN), captioned_by.get(INSTEAD)) if isinstance(said, dict)]
+    for origin in [*origins, *captions]:
         yield DROP + str(origin["name"]), str(origin["etag"])
 
 

@@ -309,7 +309,7 @@ class _Run:
                 if event["caption"] in ("", sample.value(CAPTION)):
                     consumed.add((event["caption_key"], event["caption_etag"]))
                 else:
-                    why = f"a caption, but the image has the caption of {caption_name(sample)}"
+                    why = f"a caption, but the image has the caption of {caption_name(sample) or 'a person'}"
                     self._wait(event["caption_key"], why)
         return consumed
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,13 @@ TAGS = "tags"
 RATING = "rating"
 SPLIT = "split"
 TEXT = "text"
+VERDICT = "verdict"
+"""What a person said of an image as a whole: KEEP or REJECT, whatever a recipe decides."""
+KEEP, REJECT = "keep", "reject"
+PERSON = "person"
+"""The step and the check of what a person says."""
+UNREADABLE = "ingest"
+"""The step whose rejections say that an image cannot be read."""
 CUSTOM = "groundtruth/custom"
 ONE_LABEL = "groundtruth/image-classification"
 MANY_LABELS = "groundtruth/image-classification-multilabel"
@@ -40,6 +47,8 @@ class Rejection:
     reason: str
     """A sentence with the measured value and the threshold."""
     evidence: Mapping[str, Json] = field(default_factory=dict)
+    unread: bool = False
+    """Whether the image could not be measured: then no person can overrule it."""
 
     def value(self) -> dict[str, Json]:
         return {"step": self.step, "check": self.check, "reason": self.reason, **self.evidence}
@@ -57,6 +66,8 @@ class State:
     """The row of the first member of a sample's duplicate group; its own row where it has no duplicates."""
     edges: Edges = field(default_factory=lambda: Edges(0))
     """What is alike, by row, whatever of it is rejected; empty until a step has looked."""
+    awaited: Mapping[str, Set[int]] = field(default_factory=dict)
+    """By the identity of a deferred extractor, the rows that a step would have decided on, had they been measured."""
 
     @property
     def standing(self) -> list[int]:
@@ -145,22 +156,40 @@ def class_of(sample: Sample) -> str:
 
 
 def undecided(sample: Sample, steps: set[str]) -> tuple[Sample, Rejection | None]:
-    """A sample of the parent with the rejection that stays: one of a step that will not decide again."""
+    """A sample of the parent with the rejection that stays: one of a step that will not decide again, or a person's.
+
+    One that a person wants kept is rejected only for what cannot be measured.
+    """
     value = sample.value(REJECTION)
+    verdict = verdict_of(sample)
+    if verdict == REJECT and not (isinstance(value, dict) and value.get("step") in (PERSON, UNREADABLE)):
+        return sample, Rejection(PERSON, PERSON, str((sample.metadata(VERDICT) or {}).get("reason")))
     if not isinstance(value, dict):
         return sample, None
     again = value.get("step") in steps and sample.value(CONTENT) is not None
-    if again:
+    if again and verdict != REJECT:
         return sample, None
     evidence = {key: said for key, said in value.items() if key not in ("step", "check", "reason")}
-    return sample, Rejection(str(value.get("step")), str(value.get("check")), str(value.get("reason")), evidence)
+    return sample, Rejection(
+        str(value.get("step")), str(value.get("check")), str(value.get("reason")), evidence, verdict == KEEP
+    )
+
+
+def verdict_of(sample: Sample) -> str | None:
+    """What a person said of the image as a whole: KEEP, REJECT, or None for nothing."""
+    if VERDICT.encode() not in sample.line:
+        return None
+    by_person = (sample.metadata(VERDICT) or {}).get("human-annotated") == "yes"
+    value = sample.value(VERDICT)
+    return str(value) if by_person and value in (KEEP, REJECT) else None
 
 
 def unmeasured(step: str, error: str | None, known: object) -> Rejection | None:
     """Why `step` must reject a sample: its facts say `error`, or there are none; None where all is `known`."""
     if error is not None:
         check, _, reason = str(error).partition(": ")
-        return Rejection(step, check, reason)
+        return Rejection(step, check, reason, unread=True)
     if known is None:
-        return Rejection(step, "missing", "the object is no longer in the store, so it cannot be measured")
+        reason = "the object is no longer in the store, so it cannot be measured"
+        return Rejection(step, "missing", reason, unread=True)
     return None

@@ -16,7 +16,7 @@ MEMBERS = (
 )  # fmt: skip
 """What `extra=` of a log call may name."""
 LONGEST = 4000
-"""Characters of one text."""
+"""Characters of one text; of a trace the last, which say what it was."""
 GONE = "[redacted]"
 _SECRETS = (
     re.compile(r"\biy_[A-Za-z0-9_-]{4,}"),
@@ -50,7 +50,7 @@ class JsonLines(logging.Formatter):
         }
         said |= {name: record.__dict__[name] for name in MEMBERS if record.__dict__.get(name) is not None}
         if record.exc_info:
-            said["exception"] = self.formatException(record.exc_info)
+            said["exception"] = self.formatException(record.exc_info)[-LONGEST:]
         return json.dumps(self._clean(said), ensure_ascii=True, default=str)
 
     def _clean(self, value: Any) -> Any:

@@ -21,8 +21,9 @@ IMAGES = {
 }
 CAPTIONS = {"txt": "text/plain", "caption": "text/plain"}
 CAPTION_BYTES = 1024 * 1024
-# Path separators of other systems, wildcards, and what shells, templates and S3's own ${filename} would act on.
-_BAD = re.compile(r"[\\\"<>|*?:;`${}\x00-\x1f\x7f]")
+# Path separators of other systems, wildcards, what shells, templates and S3's own ${filename} would act on, and what a
+# URL would read as another character.
+_BAD = re.compile(r"[\\\"<>|*?:;`${}\x00-\x1f\x7f]|%[0-9A-Fa-f]{2}")
 
 
 def fault_of_name(name: str) -> str | None:

@@ -22,28 +22,36 @@ def leaks(state: State, audit: Sequence[str]) -> dict[str, Json]:
     the nearest across each two sides; beside them the audited tiers that no step looked for.
 
     Raises JobError if a pair of a tier in `audit` lies across: then the same picture is trained on and tested with.
+    Where a person has put both where they are, the nearest such pair of each two sides is told as `pinned-apart`.
     """
     import numpy as np
 
     standing = np.array([rejection is None for rejection in state.rejections], np.bool_)
-    side = np.full(len(state.keys), NONE, np.int64)
+    side, pinned = np.full(len(state.keys), NONE, np.int64), np.zeros(len(state.keys), np.bool_)
     for row, sample in enumerate(state.samples):
         side[row] = side_of(sample.value(SPLIT)) if standing[row] else NONE
+        pinned[row] = side[row] != NONE and (sample.metadata(SPLIT) or {}).get("human-annotated") == "yes"
         sample.forget()
-    crossings = state.edges.crossings(side)
-    for crossing in crossings:
-        if crossing.tier in audit:
+    told: list[Json] = []
+    for crossing in state.edges.crossings(np.where(pinned, side + len(SIDES), side)):
+        rows = (crossing.first, crossing.second)
+        if crossing.tier not in audit or side[rows[0]] == side[rows[1]]:
+            continue
+        if not (pinned[rows[0]] and pinned[rows[1]]):
             raise JobError(_leak(state, side, crossing))
+        told.append({"tier": crossing.tier, **_across(state, side, crossing)})
+    crossings = state.edges.crossings(side)
     layers = {layer.tier: layer for layer in state.edges.layers}
     tiers: dict[str, Json] = {}
     for tier, layer in layers.items():
         nearest = [_across(state, side, crossing) for crossing in crossings if crossing.tier == tier]
         compared = int(np.count_nonzero((layer.node >= 0) & standing))
         tiers[tier] = {"compared": compared, "pairs": len(layer.first), "nearest": nearest}
-    return {"tiers": tiers, "not-looked-for": [tier for tier in audit if tier not in layers]}
+    missing = [tier for tier in audit if tier not in layers]
+    return {"tiers": tiers, "not-looked-for": missing, **({"pinned-apart": told} if told else {})}
 
 
-def _across(state: State, side: np.ndarray, crossing: Crossing) -> Json:
+def _across(state: State, side: np.ndarray, crossing: Crossing) -> dict[str, Json]:
     rows = (crossing.first, crossing.second)
     return {
         "sides": [SIDES[side[row]] for row in rows],

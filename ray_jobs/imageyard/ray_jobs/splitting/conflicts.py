@@ -23,7 +23,7 @@ class Conflict(NamedTuple):
     """Why an image is on no side."""
 
     other: int
-    """The row of a held-out image that it belongs with."""
+    """The row of a held-out image that it belongs with, or of one that a person has placed."""
     tier: str
     distance: float | None
     was: int
@@ -33,21 +33,45 @@ class Conflict(NamedTuple):
 def giving_way(columns: Columns, side: np.ndarray, fixed: np.ndarray, edges: Edges) -> dict[int, Conflict]:
     """Standing rows, and why, that must leave their side: train rows alike to a held-out one, validation rows to test.
 
+    Before that, held-out rows alike to one that a person has put on a weaker side.
+
     `edges` are those of the audited tiers. `side` is int8 of shape (rows,). Rows that `fixed` holds never leave.
     """
     import numpy as np
 
     found: dict[int, Conflict] = {}
     left = np.zeros(len(side), np.bool_)
+    for weak in (TRAIN, VALIDATION):
+        staying = columns.standing & ~left
+        pinned = staying & (side == weak) & columns.by_person
+        giving = staying & (side > weak) & ~fixed
+        for row, conflict in _beside(edges, giving, pinned, side):
+            found[row], left[row] = conflict, True
     for weak, strong in ((VALIDATION, TEST), (TRAIN, VALIDATION)):
         staying = columns.standing & ~left
         giving = staying & (side == weak) & ~fixed
-        near = nearest(edges, giving, staying & (side >= strong))
-        for row in np.flatnonzero(near.other >= 0).tolist():
-            tier = edges.layers[int(near.layer[row])].tier
-            found[row] = Conflict(int(near.other[row]), tier, float(near.distance[row]), weak)
-            left[row] = True
+        for row, conflict in _beside(edges, giving, staying & (side >= strong), side):
+            found[row], left[row] = conflict, True
     return found
+
+
+def _beside(edges: Edges, giving: np.ndarray, to: np.ndarray, side: np.ndarray) -> list[tuple[int, Conflict]]:
+    """The rows of `giving` that are alike to one of `to`."""
+    import numpy as np
+
+    near = nearest(edges, giving, to)
+    return [
+        (
+            row,
+            Conflict(
+                int(near.other[row]),
+                edges.layers[int(near.layer[row])].tier,
+                float(near.distance[row]),
+                int(side[row]),
+            ),
+        )
+        for row in np.flatnonzero(near.other >= 0).tolist()
+    ]
 
 
 def bridging(rows: np.ndarray, side: np.ndarray, edges: Edges, groups: np.ndarray) -> dict[int, Conflict]:

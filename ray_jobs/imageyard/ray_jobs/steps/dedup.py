@@ -134,8 +134,9 @@ class Dedup(Step):
         """Quality-ordered greedy leader: every dropped image has a kept witness that is alike.
 
         No two kept ones are alike, except those that a person has put into different classes (an anomaly is no copy
-        of a normal part, however alike they look) or has said to keep both. What is connected, by any tier but the
-        semantic, is a group, whatever of it is kept, so that a split can hold it together.
+        of a normal part, however alike they look), has said to keep both, or wants kept whatever is decided. What is
+        connected, by any tier but the semantic, is a group, whatever of it is kept, so that a split can hold it
+        together.
         """
         import numpy as np
 
@@ -199,7 +200,9 @@ class Dedup(Step):
         named = overrides.named(self, state)
         rank = ranks(state, world, groups, self.rank, named.preferred)
         order = np.array(sorted(rank, key=rank.__getitem__), np.int64)
-        leaders = edges.leaders(order, self.kinds(state, order.tolist()), named.apart)
+        place = {row: at for at, row in enumerate(order.tolist())}
+        apart = [*named.apart, *overrides.spared(edges, overrides.kept(state), place)]
+        leaders = edges.leaders(order, self.kinds(state, order.tolist()), apart)
         return {
             row: (leaders[row], because(rank[leaders[row].witness], rank[row], self.rank))
             for row in order.tolist()

@@ -105,14 +105,15 @@ def _codes(index: Index, keys: list[str]) -> np.ndarray:
 
 
 def _refuse_kept_twice(step: Dedup, state: State) -> None:
-    """No two kept images are alike by a tier that drops, unless people put them into different classes or keep both."""
+    """No two kept images are alike by a tier that drops, unless people put them into different classes, keep
+    both, or want one of them kept."""
     apart = {(min(pair), max(pair)) for pair in overrides.named(step, state).apart}
-    standing = state.standing
+    standing, kept = state.standing, set(overrides.kept(state))
     stands_for = _classes(state)
     for layer in state.edges.of_tiers(step.dropping).layers:
         for one, other, distance in flags.standing_pairs(layer, standing, len(state.keys)):
             differ = stands_for(one) and stands_for(other) and stands_for(one) != stands_for(other)
-            if (one, other) not in apart and not differ:
+            if (one, other) not in apart and not differ and not {one, other} & kept:
                 raise JobError(
                     f"{_called(state, one)} and {_called(state, other)} are both kept, {distance:g} apart by "
                     f"{layer.tier}; this is a bug: report it"

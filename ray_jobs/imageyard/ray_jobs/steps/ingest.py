@@ -67,7 +67,7 @@ class Ingest(Step):
             key = sample.key
             by_key[key] = sample
             if event["check"] is not None:
-                rejected[key] = Rejection(self.kind, event["check"], event["reason"])
+                rejected[key] = Rejection(self.kind, event["check"], event["reason"], unread=True)
             rejected.setdefault(key, None)
             name = event["key"].removeprefix(DROP)
             for other in holders.get(name, ()) if event["content"] in readable else ():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -12,9 +12,10 @@ from imageyard.manifests.errors import JobError
 from imageyard.manifests.sample import CONTENT
 from imageyard.manifests.version import ROLES
 from imageyard.ray_jobs.origin import called_briefly, names_of
-from imageyard.ray_jobs.state import Rejection, State, World
+from imageyard.ray_jobs.state import KEEP, Rejection, State, World, verdict_of
 
 if TYPE_CHECKING:
+    from imageyard.ray_jobs.edges import Edges
     from imageyard.ray_jobs.matching.against import Overlap
     from imageyard.ray_jobs.steps.dedup import Dedup
 
@@ -66,14 +67,17 @@ def parsed_version(url: str) -> tuple[str, int]:
 
 
 def outside(step: Dedup, state: State, world: World) -> State:
-    """The state without the images that are in a version of `against`, or, where they are only flagged, as it is."""
+    """The state without the images that are in a version of `against`, or, where they are only flagged, as it is.
+
+    What a person wants kept stays.
+    """
     if not step.against or step.contamination != "drop":
         return state
     rejections = list(state.rejections)
     rows = {key: row for row, key in enumerate(state.keys)}
     for found in overlaps(step, world):
         row = rows.get(found.key)
-        if row is not None and rejections[row] is None:
+        if row is not None and rejections[row] is None and verdict_of(state.samples[row].forget()) != KEEP:
             rejections[row] = Rejection(
                 step.kind,
                 "contamination",
@@ -86,6 +90,38 @@ def outside(step: Dedup, state: State, world: World) -> State:
                 },
             )
     return replace(state, rejections=rejections)
+
+
+def kept(state: State) -> list[int]:
+    """Rows that stand and that a person wants kept."""
+    return [row for row in state.standing if verdict_of(state.samples[row].forget()) == KEEP]
+
+
+def spared(edges: Edges, rows: Sequence[int], place: Mapping[int, int]) -> Iterator[tuple[int, int]]:
+    """Pairs of `rows`, which are kept, with what is alike and better, or kept too: neither is dropped for the other.
+
+    `place` is the place of a row in the order from best to worst. What is worse is dropped for them as for any other.
+    """
+    import numpy as np
+
+    protected = set(rows)
+    for layer in edges.layers:
+        homes = {row: int(layer.node[row]) for row in rows if layer.node[row] >= 0}
+        near: dict[int, set[int]] = {home: {home} for home in homes.values()}
+        touching = np.isin(layer.first, list(near)) | np.isin(layer.second, list(near))
+        for one, other in zip(layer.first[touching].tolist(), layer.second[touching].tolist(), strict=True):
+            if one in near:
+                near[one].add(other)
+            if other in near:
+                near[other].add(one)
+        wanted = set[int]().union(*near.values())
+        members: dict[int, list[int]] = {node: [] for node in wanted}
+        for row in np.flatnonzero(np.isin(layer.node, list(wanted))).tolist():
+            members[int(layer.node[row])].append(row)
+        for row, home in homes.items():
+            for other in (other for node in near[home] for other in members[node] if other in place):
+                if other != row and row in place and (other in protected or place[other] < place[row]):
+                    yield row, other
 
 
 def overlaps(step: Dedup, world: World) -> Iterator[Overlap]:

@@ -18,7 +18,7 @@ from imageyard.ray_jobs.edits.base import Words, listed
 from imageyard.ray_jobs.extractors.base import Extractor
 from imageyard.ray_jobs.extractors.tagger import Tagger
 from imageyard.ray_jobs.origin import called
-from imageyard.ray_jobs.state import RATING, State, World
+from imageyard.ray_jobs.state import KEEP, RATING, State, World, verdict_of
 from imageyard.ray_jobs.steps.base import Step
 from imageyard.ray_jobs.tag_categories import CATEGORIES, CHARACTER, GENERAL
 from imageyard.ray_jobs.tag_text import Blacklist, normal, wild
@@ -220,7 +220,8 @@ class Tag(Step):
         return replace(state, samples=samples, rejections=rejections)
 
     def certify(self, state: State, world: World) -> Mapping[str, Json]:
-        """With `sfw`, how many standing images have each rating. Raises JobError if one is not safe."""
+        """With `sfw`, how many standing images have each rating. Raises JobError if one is not safe
+        that no person wants kept."""
         if not self.sfw:
             return {}
         ratings: Counter[str] = Counter()
@@ -228,8 +229,9 @@ class Tag(Step):
             sample = state.samples[row]
             rating = str((sample.metadata(RATING) or {}).get("class-name"))
             ratings[rating] += 1
+            kept = verdict_of(sample) == KEEP
             sample.forget()
-            if rating in UNSAFE:
+            if rating in UNSAFE and not kept:
                 raise JobError(
                     f"{called(sample)} is rated {rating}, and the recipe says sfw; let no later step rate it"
                 )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from imageyard.manifests.errors import ModelError
 from imageyard.manifests.sample import Json, Sample
 from imageyard.ray_jobs.state import (
+    KEEP,
     MANY_LABELS,
     ONE_LABEL,
     RATING,
@@ -18,6 +19,7 @@ from imageyard.ray_jobs.state import (
     State,
     labelled,
     unmeasured,
+    verdict_of,
 )
 from imageyard.ray_jobs.tag_categories import RATING as RATINGS
 from imageyard.ray_jobs.tagging.choosing import Scores
@@ -95,12 +97,12 @@ class Images:
         return self.decision.choosers[0].ranked(scores[0], RATINGS) if self.rates else []
 
     def _refused(self, sample: Sample, row: int, scores: Sequence[Scores]) -> Rejection | None:
-        """Why a sample does not stand: it could not be measured, or is not safe."""
+        """Why a sample does not stand: it could not be measured, or is not safe and no person wants it kept."""
         for facts in self.facts:
             error = unmeasured(self.step, facts.errors[row], facts.known(row))
             if error is not None:
                 return error
-        if self.safe is None:
+        if self.safe is None or verdict_of(sample) == KEEP:
             return None
         said = rating_said(sample)
         if said is not None:

@@ -20,8 +20,9 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 from fastapi import APIRouter, FastAPI
+from fastapi.telemetry import TelemetryConfig
 
-from imageyard.service.api import datasets, health, problems, uploads
+from imageyard.service.api import datasets, health, problems, samples, statistics, uploads, versions
 from imageyard.service.api.edge import Edge
 from imageyard.service.api.gate import Gate
 from imageyard.service.api.loops import Loop, running
@@ -33,8 +34,19 @@ ROUTERS: tuple[APIRouter, ...] = (
     datasets.router,
     uploads.router,
     # jobs.router
-    # versions.router, samples.router, statistics.router
+    versions.router,
+    samples.router,
+    statistics.router,
 )
+
+UNTOLD: TelemetryConfig = {
+    "tracing": False,
+    "metrics": False,
+    "logs": False,
+    "operation_spans": False,
+    "auto_configure": False,
+}
+"""Requests, with their bodies and keys, are nobody's to collect, whatever the environment says."""
 
 
 def create_app(
@@ -55,11 +67,10 @@ def create_app(
         import anyio.to_thread
 
         anyio.to_thread.current_default_thread_limiter().total_tokens = deployment.limits.threads
-        background = running(loops(yard), patience=deployment.limits.shutdown_seconds, failed=yard.metrics.loop_failed)
-        # Starting is a moment; stopping may take its patience, and other requests are over by then.
-        with background:
+        patience = deployment.limits.shutdown_seconds
+        # Starting is a moment; at the end, when these may be waited for, no request is open any more.
+        with running(loops(yard), stopping=yard.stopping, patience=patience, failed=yard.metrics.loop_failed):
             yield
-        yard.stopping.set()
 
     app = FastAPI(
         title="Imageyard",
@@ -68,6 +79,7 @@ def create_app(
         docs_url=None,  # its page loads scripts from elsewhere, which our Content-Security-Policy forbids
         redoc_url=None,
         redirect_slashes=False,
+        telemetry=UNTOLD,
         lifespan=life,
         separate_input_output_schemas=False,
     )

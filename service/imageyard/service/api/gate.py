@@ -64,7 +64,7 @@ class Gate:
         if allowed and host not in {one.lower() for one in allowed}:
             raise _Refusal(421, "this service is not called so", {})
         if self._yard.keyring.open:
-            # Without keys a page in a browser on this machine could ask, under its own name or by a name that leads here.
+            # Without keys a web page in a browser on this machine could ask, also by a name that leads here.
             name = host.removeprefix("[").partition("]")[0] if host.startswith("[") else host.partition(":")[0]
             if name not in LOOPBACK or "origin" in headers:
                 raise _Refusal(421, "without keys only programs on this machine are answered, and no web page", {})

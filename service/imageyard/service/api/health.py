@@ -45,9 +45,7 @@ async def healthz() -> Alive:
 def readyz(yard: Annotated[Yard, Depends(yard_of)]) -> Ready:
     found = yard.readiness.look()
     if found.failing:
-        raise ProblemError(
-            503, f"{len(found.failing)} of {found.stores} stores cannot be worked with; the log says more"
-        )
+        raise ProblemError(503, f"{len(found.failing)} of {found.stores} stores cannot be worked with; see the log")
     return Ready(stores=found.stores, ray=found.ray)
 
 

@@ -50,7 +50,7 @@ class _Job:
 
 
 class Observed:
-    """Call `event` with every new event of every job, `queue` with how late the queue is, `conflict` when a commit lost.
+    """`event` is called with each event of each job, `queue` with how late the queue is, `conflict` for a lost commit.
 
     Safe to call from several threads; an event given twice, or after a later one of its job, changes nothing.
     """

@@ -22,6 +22,7 @@ from imageyard.manifests.errors import (
     ModelError,
     NotFoundError,
     RecipeError,
+    SampleError,
     StoreError,
     VersionError,
 )
@@ -59,6 +60,7 @@ _KINDS: tuple[tuple[type[ImageyardError], int], ...] = (
     (ExistsError, 409),
     (ChangedError, 409),
     (StoreError, 503),
+    (SampleError, 422),
     (VersionError, 404),
     (CommitError, 409),
     (RecipeError, 422),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from threading import Event
 from datetime import UTC, datetime
+from threading import Event
 from typing import Any, cast
 
 from fastapi import Request
@@ -19,6 +19,7 @@ from imageyard.service.api.readiness import Readiness
 from imageyard.service.api.streams import Streams
 from imageyard.service.catalog import Catalog
 from imageyard.service.deployment import Deployment, Tenant
+from imageyard.service.reading import Reading
 from imageyard.service.stores import Stores
 
 LabelStatistics = Callable[[Dataset, Version], Mapping[str, Any] | None]
@@ -39,8 +40,10 @@ class Yard:
     readiness: Readiness
     clock: Callable[[], datetime]
     labels: LabelStatistics | None = None
+    reading: Reading = field(default_factory=Reading)
+    """Versions, their samples and their numbers."""
     stopping: Event = field(default_factory=Event)
-    """Set when the server is told to stop: event streams look at it, and end."""
+    """Set when the server is told to stop: event streams and background loops look at it, and end."""
     _catalogs: dict[str, Catalog] = field(default_factory=dict)
 
     @classmethod

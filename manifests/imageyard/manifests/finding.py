@@ -1,0 +1,116 @@
+"""A manifest as lines at byte offsets: from any of them onwards, and to a sample by its key, without reading it all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from imageyard.manifests.chunks import Chunks
+from imageyard.manifests.errors import ManifestError
+from imageyard.manifests.sample import Sample
+from imageyard.manifests.store import Store
+from imageyard.manifests.version import ROLES, ManifestEntry, Role, Version
+
+
+class Line(NamedTuple):
+    """A line where it stands."""
+
+    offset: int
+    """Of its first byte."""
+    sample: Sample
+
+    @property
+    def end(self) -> int:
+        """Where the next line begins."""
+        return self.offset + len(self.sample.line) + 1
+
+
+class Lines:
+    """The lines of one manifest, whose samples are in order of key, as every version writes them."""
+
+    def __init__(self, store: Store, entry: ManifestEntry, chunks: Chunks) -> None:
+        self._store = store
+        self._entry = entry
+        self._chunks = chunks
+        self._size = chunks.size
+
+    def begins(self, offset: int) -> bool:
+        """Whether a line begins at `offset`; the end of the manifest counts."""
+        if not 0 <= offset <= self._entry.bytes:
+            return False
+        return offset == 0 or self._chunk((offset - 1) // self._size)[(offset - 1) % self._size] == ord("\n")
+
+    def at(self, offset: int) -> Line:
+        """The line that begins at `offset`, which is no end."""
+        number, start = divmod(offset, self._size)
+        chunk = self._chunk(number)
+        stop = chunk.find(b"\n", start)
+        parts = [chunk[start : stop if stop >= 0 else None]]
+        while stop < 0:
+            number += 1
+            if number * self._size >= self._entry.bytes:
+                raise ManifestError(
+                    f"{self._store.address(self._entry.key)}: no line ends after byte {offset}; the object was changed "
+                    "after its commit"
+                )
+            chunk = self._chunk(number)
+            stop = chunk.find(b"\n")
+            parts.append(chunk[: stop if stop >= 0 else None])
+        return Line(offset, Sample(b"".join(parts)))
+
+    def following(self, offset: int) -> Iterator[Line]:
+        """The lines from `offset`, where one begins, to the end."""
+        while offset < self._entry.bytes:
+            line = self.at(offset)
+            yield line
+            offset = line.end
+
+    def place(self, key: str) -> int:
+        """Where the first line begins whose key is not before `key`; the end of the manifest if there is none."""
+        low, high = 0, self._entry.bytes
+        while low < high:
+            line = self.at(self._start((low + high) // 2, low))
+            if line.sample.key < key:
+                low = line.end
+            else:
+                high = line.offset
+        return low
+
+    def find(self, key: str) -> Line | None:
+        """The line of the sample `key`."""
+        offset = self.place(key)
+        if offset == self._entry.bytes:
+            return None
+        line = self.at(offset)
+        return line if line.sample.key == key else None
+
+    def _start(self, offset: int, low: int) -> int:
+        """Where the line begins that has the byte `offset`; not before `low`, where a line begins."""
+        number, stop = divmod(offset, self._size)
+        while True:
+            found = self._chunk(number).rfind(b"\n", 0, stop)
+            if found >= 0:
+                return max(low, number * self._size + found + 1)
+            if number * self._size <= low:
+                return low
+            number, stop = number - 1, self._size
+
+    def _chunk(self, number: int) -> bytes:
+        return self._chunks.read(self._store, self._entry.key, self._entry.bytes, number)
+
+
+class Found(NamedTuple):
+    """A sample where it stands in a version."""
+
+    role: Role
+    line: Line
+
+
+def find(store: Store, version: Version, key: str, chunks: Chunks) -> Found | None:
+    """The sample `key` of a version, whatever its role; a few small reads, whatever the size of the version."""
+    for role in ROLES:
+        entry = version.manifests.get(role)
+        line = Lines(store, entry, chunks).find(key) if entry is not None else None
+        if line is not None:
+            return Found(role, line)
+    return None
