@@ -434,6 +434,53 @@ def test_the_lag_is_the_age_of_the_oldest_message_held(tmp_path: Path) -> None:
     assert world.watcher.lag(100.0) == 0
 
 
+class During:
+    """A runner during whose first job something else happens, after it has looked at the drop folder."""
+
+    at_once = 1
+
+    def __init__(self, inner: LocalRunner) -> None:
+        self.inner = inner
+        self.happens: Callable[[], None] | None = None
+
+    def run(self, watched: Watched, lying: Collection[Mark], stopping: Callable[[], bool]) -> Ran:
+        ran = self.inner.run(watched, lying, stopping)
+        if self.happens is not None:
+            self.happens()
+            self.happens = None
+        return ran
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_caption_that_comes_while_a_job_runs_is_not_taken_for_one_that_waits(tmp_path: Path, told: bool) -> None:
+    runner = During(LocalRunner(LocalEngine, tmp_path, date=DATE))
+    world = World(tmp_path, runner=runner)
+    runner.happens = lambda: world.upload("a.txt", b"words", told=told) and None
+    world.upload("a.jpg", GOOD[0])
+    world.pass_(30)
+    world.pass_(30)
+    newest = world.dataset.newest()
+    assert newest is not None
+    assert [sample.value("caption") for sample in world.dataset.read(newest, "unsplit")] == ["words"]
+    assert store_keys(world.dataset.store, "drop") == []
+
+
+def test_a_message_that_was_lost_is_held_again_when_it_comes_again(tmp_path: Path) -> None:
+    world = World(tmp_path, pace=Pace(Rule(300, 5), every=1000, hide=60))
+    world.upload("a.jpg", GOOD[0])
+    world.turn()
+    world.clock.pass_(61)  # it is shown again, and another receives it
+    assert world.queue is not None
+    world.queue.receive(wait=0, hide=10, most=1)
+    world.turn()
+    world.clock.pass_(11)
+    world.turn(2)
+    assert len(world.queue.shown) == 1
+    world.pass_(300)
+    assert outcome(world.dataset) == {key_of(GOOD[0]): None}
+    assert world.queue.shown == {}
+
+
 class StoppedMidway:
     """A runner during whose jobs the watcher is told to stop."""
 

@@ -105,21 +105,22 @@ class Inbox:
             del self._messages[name]
             self._settled.append(held.message)
 
-    def renew(self) -> None:
-        """Keep held messages hidden; those that are ours no longer come again, and are forgotten."""
+    def renew(self) -> bool:
+        """Keep held messages hidden; whether some are ours no longer: these come again, and are forgotten."""
         now = self._clock()
         due = [held for held in self._messages.values() if held.hidden_until - now < self._hide / 2]
         if not due:
-            return
+            return False
         try:
             lost = self._queue.hide([held.message for held in due], self._hide)
         except QueueError as error:
             self._tell("queue", error=str(error))
-            return
+            return False
         for held in due:
             held.hidden_until = now + self._hide
         for name in lost:
             del self._messages[name]
+        return bool(lost)
 
     def delete(self, *, last: bool = False) -> None:
         """Delete what is settled; what cannot be deleted now is tried again, or, for the last time, comes again."""

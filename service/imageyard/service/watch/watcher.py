@@ -116,7 +116,9 @@ class Watcher:
         self._receive()
         self._start()
         if self._inbox is not None:
-            self._inbox.renew()
+            if self._inbox.renew():
+                for lane in self._lanes.values():
+                    lane.latest = {}  # of two messages that say the same, the one that was held may be gone
             self._inbox.delete(last=self._pace.once)
 
     def end(self) -> None:
@@ -264,7 +266,7 @@ class Watcher:
         new, url = looked.new, lane.watched.url
         keys = {key for key, _ in new}
         if looked.ran is not None:
-            lane.waits = looked.left - new
+            lane.waits = (looked.left & looked.before) - new  # what came since, the job may not have seen
             images = looked.ran.counts.get("found", 0)
             self._counts += Counts(jobs=1, images=images)
             waiting = looked.ran.waiting or [(key, "") for key, _ in sorted(lane.waits)]
@@ -285,8 +287,9 @@ class Watcher:
             lane, lane.taken, lambda event: (event.key, event.etag) in new or (not event.etag and event.key in keys)
         )
         lane.pause = Pause()
-        if new and lane.window is None:
-            lane.opens(now, len(new))
+        fresh = looked.left - lane.waits
+        if fresh and lane.window is None:
+            lane.opens(now, len(fresh))
 
     def _failed(self, lane: Lane, error: BaseException) -> None:
         """A failure costs nothing but time: messages stay, and the next try waits longer than the last."""
