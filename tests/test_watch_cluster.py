@@ -1,5 +1,9 @@
 """Jobs of windows that are submitted: once for all watchers, waited for over restarts, tried anew when they failed."""
 
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -115,3 +119,20 @@ def test_on_a_real_ray_head_a_drop_becomes_a_version(dataset: Dataset, head: Ray
     assert watcher.counts.images == 2
     assert roles(dataset, dataset.newest()) == {"a.jpg": "unsplit", "small.png": "rejected"}
     assert store_keys(dataset.store, "drop") == []
+
+
+@pytest.mark.cluster
+def test_the_command_submits_to_the_address_of_a_dashboard(dataset: Dataset, head: RayHead, tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(json.dumps({**WRITTEN, "dataset": dataset.url}))
+    command = [sys.executable, "-m", "imageyard.service.cli", "watch", str(recipe), "--once", "--json"]
+    environment = os.environ | {"RAY_AUTH_TOKEN": head.token}
+    done = subprocess.run(
+        [*command, "--ray", head.address], capture_output=True, text=True, check=False, env=environment, timeout=200
+    )
+    assert done.returncode == 0, done.stderr
+    said = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [line["kind"] for line in said] == ["watching", "found", "committed", "ended"]
+    assert said[2]["counts"]["found"] == 2
+    assert head.token not in done.stdout + done.stderr
+    assert job.submission(dataset.store, said[2]["job"]).by == "watch"

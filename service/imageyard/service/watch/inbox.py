@@ -43,6 +43,11 @@ class Inbox:
         """Whether no message is left that is to be deleted."""
         return not self._settled
 
+    @property
+    def holding(self) -> int:
+        """How many messages are held."""
+        return len(self._messages)
+
     def lag(self, now: float) -> float:
         """Age in seconds of the oldest message held, 0 if there is none; `now` in seconds since 1970."""
         sent = [held.message.sent for held in list(self._messages.values())]
@@ -105,21 +110,22 @@ class Inbox:
             del self._messages[name]
             self._settled.append(held.message)
 
-    def renew(self) -> None:
-        """Keep held messages hidden; those that are ours no longer come again, and are forgotten."""
+    def renew(self) -> bool:
+        """Keep held messages hidden; whether some are ours no longer: these come again, and are forgotten."""
         now = self._clock()
         due = [held for held in self._messages.values() if held.hidden_until - now < self._hide / 2]
         if not due:
-            return
+            return False
         try:
             lost = self._queue.hide([held.message for held in due], self._hide)
         except QueueError as error:
             self._tell("queue", error=str(error))
-            return
+            return False
         for held in due:
             held.hidden_until = now + self._hide
         for name in lost:
             del self._messages[name]
+        return bool(lost)
 
     def delete(self, *, last: bool = False) -> None:
         """Delete what is settled; what cannot be deleted now is tried again, or, for the last time, comes again."""

@@ -26,8 +26,6 @@ from imageyard.service.watch.windows import Pause, Rule, closes, failed
 
 LONGEST_WAIT = 5
 """Seconds of a long poll; a signal is heard after that at the latest."""
-MOST_HELD = 20_000
-"""Messages of one dataset; SQS lets 120,000 of a queue be hidden at a time."""
 LISTERS = 4
 REFRESH, REFRESH_SOON = 60.0, 5.0
 """Seconds after which it is asked anew which datasets are watched; the latter when something of none has arrived."""
@@ -42,6 +40,8 @@ class Pace:
     """Seconds between listings of a drop folder, which find what no event told of."""
     hide: int = 300
     """Seconds that a received message is hidden from others; renewed while it is held."""
+    most_held: int = 20_000
+    """Messages of one dataset, of the 120,000 of a queue that SQS lets be hidden at a time; others come again later."""
     once: bool = False
     """Take what there is, wait for no window, and end."""
 
@@ -72,11 +72,13 @@ class Watcher:
         self._refreshed = float("-inf")
         self._counts = Counts()
 
-    def run(self) -> None:
-        """Watch until `stop`; with `once`, until nothing is left to do."""
+    def run(self, until: threading.Event | None = None) -> None:
+        """Watch until `stop`, or until that event is set; with `once`, until nothing is left to do. Called once."""
         try:
             while not self._stopping.is_set() and not (self._pace.once and self.idle):
                 self.turn()
+                if until is not None and until.is_set():
+                    break
         finally:
             self.end()
 
@@ -101,7 +103,7 @@ class Watcher:
     @property
     def holding(self) -> int:
         """How many messages are held."""
-        return len(self._messages)
+        return self._inbox.holding if self._inbox is not None else 0
 
     def lag(self, now: float | None = None) -> float:
         """Age in seconds of the oldest message held, 0 if there is none; `now` in seconds since 1970."""
@@ -119,7 +121,9 @@ class Watcher:
         self._receive()
         self._start()
         if self._inbox is not None:
-            self._inbox.renew()
+            if self._inbox.renew():
+                for lane in self._lanes.values():
+                    lane.latest = {}  # of two messages that say the same, the one that was held may be gone
             self._inbox.delete(last=self._pace.once)
 
     def end(self) -> None:
@@ -171,7 +175,7 @@ class Watcher:
                 self._counts += Counts(unrouted=1)
             else:
                 routed.setdefault(place[0], []).append(replace(event, key=place[1]))
-        if any(len(self._lanes[url].held) >= MOST_HELD for url in routed):
+        if any(len(self._lanes[url].held) >= self._pace.most_held for url in routed):
             inbox.give_back(message)
             return
         left = {url: fresh for url, some in routed.items() if (fresh := self._lanes[url].takes(some))}
@@ -270,7 +274,7 @@ class Watcher:
         new, url = looked.new, lane.watched.url
         keys = {key for key, _ in new}
         if looked.ran is not None:
-            lane.waits = looked.left - new
+            lane.waits = (looked.left & looked.before) - new  # what came since, the job may not have seen
             images = looked.ran.counts.get("found", 0)
             self._counts += Counts(jobs=1, images=images)
             waiting = looked.ran.waiting or [(key, "") for key, _ in sorted(lane.waits)]
@@ -291,8 +295,9 @@ class Watcher:
             lane, lane.taken, lambda event: (event.key, event.etag) in new or (not event.etag and event.key in keys)
         )
         lane.pause = Pause()
-        if new and lane.window is None:
-            lane.opens(now, len(new))
+        fresh = looked.left - lane.waits
+        if fresh and lane.window is None:
+            lane.opens(now, len(fresh))
 
     def _failed(self, lane: Lane, error: BaseException) -> None:
         """A failure costs nothing but time: messages stay, and the next try waits longer than the last."""
