@@ -21,8 +21,8 @@ def serve(config: Path, *, host: str, port: int, dev: bool) -> None:
     from imageyard.service.logs import log_as_json
     from imageyard.service.settings import read_settings
 
-    log_as_json()
     token = read_settings().ray_token
+    log_as_json(secrets=[token.get_secret_value()] if token is not None else [])
     app = create_app(deployment, loops=lambda yard: loops_of(yard, token))
     server_of(app, deployment, host=host, port=port).run()
 
