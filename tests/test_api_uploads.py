@@ -13,6 +13,7 @@ from starlette.testclient import TestClient
 
 from imageyard.manifests.dataset import Dataset
 from imageyard.service.api import create_app
+from imageyard.service.local_s3 import LocalS3
 from imageyard.service.uploads import fault_of_name
 from jobs import go, recipe, roles, store_keys
 from pictures import photo
@@ -66,13 +67,14 @@ def test_the_bucket_takes_no_other_size(client: TestClient, bucket: str, size: i
 
 
 @pytest.mark.server
-def test_a_form_is_good_for_its_key_and_kind_of_file_alone(client: TestClient, bucket: str) -> None:
+def test_a_form_is_good_for_its_key_and_kind_of_file_alone(client: TestClient, bucket: str, s3: LocalS3) -> None:
     (form,) = forms(client, {"name": "a.jpg", "bytes": len(PICTURE)})
     own = form["fields"]["key"]
     for key in (own.replace("acme", "bees"), own.replace("drop/", "versions/"), own + ".exe", "${filename}"):
         assert send(form, PICTURE, key=key) in (400, 403)
     assert send(form, PICTURE, **{"Content-Type": "text/html"}) in (400, 403)
-    assert send(form, PICTURE, bucket="another") in (400, 403, 404)
+    s3.create_bucket(f"{bucket}-too")
+    assert send(form | {"url": form["url"] + "-too"}, PICTURE) in (400, 403)
     assert send(form, PICTURE, **{"x-amz-meta-more": "1"}) in (400, 403)
     policy = form["fields"]["policy"]
     assert send(form, PICTURE, policy=policy[:-4] + "AAAA") in (400, 403)
@@ -85,7 +87,7 @@ def test_a_store_without_forms_says_so(tmp_path: Path) -> None:
     with TestClient(create_app(deployment(f"file://{tmp_path}")), headers=bearer(ADMIN)) as client:
         client.post("/v1/datasets", json={"name": "cats"})
         answer = client.post("/v1/datasets/cats/uploads", json={"files": [{"name": "a.jpg", "bytes": 1}]})
-        assert answer.status_code == 501
+        assert answer.status_code == 409
         assert "no upload forms" in answer.json()["detail"]
 
 
@@ -120,7 +122,7 @@ def test_what_cannot_be_uploaded_is_said_before_anything_is_signed(
 
 @pytest.mark.parametrize(
     "name",
-    ["a.jpg", "a b.JPG", "normal/a.png", "größe.jpeg", "猫/猫.webp", "100%.jpg", "a'b,(c)!.txt", "1girl_^_^.caption"],
+    ["a.jpg", "a b.JPG", "normal/a.png", "größe.jpeg", "猫/猫.webp", "100%.jpg", "a'b,(c)!.txt", "^_^.caption"],
 )
 def test_names_that_people_give_are_taken(name: str) -> None:
     assert fault_of_name(name) is None
@@ -129,9 +131,10 @@ def test_names_that_people_give_are_taken(name: str) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "", ".jpg", "a", "a.jpg/", "/a.jpg", "a//b.jpg", "./a.jpg", "../a.jpg", "a/../b.jpg", "a/..", "a\\b.jpg", ".a.jpg",
-        "a/.b/c.jpg", " a.jpg", "a.jpg ", "a /b.jpg", "a\0.jpg", "a\n.jpg", "a\x7f.jpg", "a\u0085.jpg", "a\u202egpj.jpg",
-        "a\u200b.jpg", "a\u2028.jpg", "\ud800.jpg", "gro\u0308ße.jpg", "$(id).jpg", "`id`.jpg", "a;id.jpg", "${filename}.jpg",
+        "", ".jpg", "a", "a.jpg/", "/a.jpg", "a//b.jpg", "./a.jpg", "../a.jpg", "a/../b.jpg", "a/..", "a\\b.jpg",
+        ".a.jpg", "a/.b/c.jpg", " a.jpg", "a.jpg ", "a /b.jpg", "a\0.jpg", "a\n.jpg", "a\x7f.jpg", "a\u0085.jpg",
+        "a\u202egpj.jpg",        "a\u200b.jpg", "a\u2028.jpg", "\ud800.jpg", "gro\u0308ße.jpg",
+        "$(id).jpg", "`id`.jpg", "a;id.jpg", "${filename}.jpg",
         "%2e%2e/a.jpg", "a|b.jpg", "a<b>.jpg", "a*.jpg", "c:a.jpg", "a.svg", "a.html", "a.jpg.exe", "a.tar.gz",
         "x" * 509 + ".jpg", "/".join("abcdefghi") + ".jpg", "猫" * 170 + ".jpg",
     ],

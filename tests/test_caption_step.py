@@ -107,6 +107,24 @@ def test_a_condition_limits_who_is_captioned(dataset: Dataset, models: Path, bli
     assert outcome.tally.model_images == 1
 
 
+def test_a_condition_is_asked_where_the_step_stands_and_not_after_later_ones(
+    dataset: Dataset, models: Path, blip: str
+) -> None:
+    steps = [caption(blip, where='tag "a cat of my own"', into="caption-model"), {"remove": "a cat of my own"}]
+    outcome = go(dataset, recipe(dataset, "ingest", *steps), models)
+    assert said(dataset, outcome.version)["b.jpg"] == "sitting"
+    assert [name for name, text in said(dataset, outcome.version, "caption-model").items() if text] == ["b.jpg"]
+    assert go(dataset, recipe(dataset, "ingest", *steps), models).state == "nothing"
+
+
+@pytest.mark.parametrize(
+    "into", ["source-ref", "content-sha256", "origin", "caption", "tags", "rejection", "tags-metadata"]
+)
+def test_boxes_never_take_the_place_of_what_a_line_is_known_by(dataset: Dataset, into: str) -> None:
+    with pytest.raises(RecipeError, match="has a meaning of its own"):
+        recipe(dataset, {"detect": {"model": "florence-2-base", "into": into}})
+
+
 def test_boxes_become_ground_truth_inside_the_frame(dataset: Dataset, models: Path, florence: str) -> None:
     outcome = go(dataset, recipe(dataset, "ingest", {"detect": {"model": florence, "max_new_tokens": 30}}), models)
     for _, sample in by_name(dataset, outcome.version).values():
@@ -145,6 +163,8 @@ def test_a_dry_run_says_what_is_not_measured_yet(dataset: Dataset, models: Path,
     [
         ({"beams": 0}, "beams"),
         ({"into": "tags"}, "caption-short"),
+        ({"into": "caption-metadata"}, "has a meaning of its own"),
+        ({"into": "caption-a b"}, "no name of an attribute"),
         ({"existing": "replace"}, "existing"),
         ({"where": "("}, "not understood|missing|closed"),
         ({"remove": "(a+)+"}, "repeats a group"),

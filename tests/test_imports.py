@@ -33,7 +33,7 @@ CONFINED = {
     "imageyard.ray_jobs": (RAY_JOBS, SERVICE),
     "imageyard.service": (SERVICE,),
 }
-READS_ENVIRONMENT = (f"{SERVICE}/settings.py", f"{SERVICE}/demo.py")
+READS_ENVIRONMENT = (f"{SERVICE}/settings.py", f"{SERVICE}/demo.py", f"{RAY_JOBS}/main.py")
 HEAVY = (
     "fastapi",
     "starlette",

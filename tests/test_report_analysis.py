@@ -49,11 +49,19 @@ def test_a_histogram_says_every_count_and_marks_each_line_after_its_value(lines:
         ("0–9", "3"),
         ("20–29", "12"),
     ]
-    scale = 360 / (max([29, *lines]) + 1)
+    scale = 344 / (max([29, *lines]) + 1)
     at = [float(x) for x in re.findall(r'class="limit" d="M([0-9.]+) ', drawn)]
     assert at == pytest.approx([44 + scale * (line + 1) for line in lines], abs=0.06)
     heights = [float(height) for height in re.findall(r'class="c-kept"[^>]* height="([0-9.]+)"', drawn)]
     assert heights == pytest.approx([130 * 3 / 12, 130])
+
+
+def test_all_lines_of_a_histogram_lie_between_its_ends_and_so_do_their_numbers() -> None:
+    drawn = histogram([(80, 84, 2), (85, 89, 1)], label="tokens", unit="tokens", of="images", lines=(75, 225, 1024))
+    at = [float(x) for x in re.findall(r'class="limit" d="M([0-9.]+) ', drawn)]
+    assert [44 <= x <= 388 for x in at] == [True] * 3
+    letters = [(float(x), len(said) * 3.5) for x, said in re.findall(r'x="([0-9.]+)"[^>]*"middle">([^<]+)<', drawn)]
+    assert all(half <= x <= 410 - half for x, half in letters)
 
 
 @pytest.mark.parametrize("bars", [[(0, 0, 1)], [(5, 5, 10**9)], [(0, 10**7 - 1, 1), (10**7, 2 * 10**7 - 1, 0)]])

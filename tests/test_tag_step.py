@@ -311,6 +311,20 @@ def test_a_person_who_rated_an_image_is_believed(dataset: Dataset, models: Path,
     assert (role, reason(sample)) == ("rejected", "not-safe: rated explicit by a person, which sfw keeps out")
 
 
+def test_a_rating_that_a_person_wrote_as_a_word_counts_and_one_without_a_name_does_not(
+    dataset: Dataset, bold: Path
+) -> None:
+    drop(dataset, PICTURES)
+    first = tag(dataset, bold, model="bold")
+    said(dataset, first.version, "white.png", "rating", "explicit")
+    refused = tag(dataset, bold, model="bold", sfw=True)
+    role, sample = by_name(dataset, refused.version)["white.png"]
+    assert (role, reason(sample)) == ("rejected", "not-safe: rated explicit by a person, which sfw keeps out")
+    said(dataset, first.version, "red.png", "rating", 0)
+    judged = tag(dataset, bold, model="bold", sfw=True)
+    assert reason(by_name(dataset, judged.version)["red.png"][1]).startswith("not-safe: rated questionable (0.9997)")
+
+
 @pytest.mark.parametrize("existing", ["overwrite", "skip", "append", "merge"])
 def test_tags_that_a_person_gave_are_never_touched(dataset: Dataset, models: Path, existing: str) -> None:
     drop(dataset, PICTURES)

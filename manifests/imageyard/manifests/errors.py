@@ -5,6 +5,7 @@ ImageyardError
 │   ├── NotFoundError     no such object
 │   ├── ExistsError       create refused: the object is already there
 │   └── ChangedError      the object is no longer the one that was listed
+├── QueueError            the queue of events could not do it
 ├── ManifestError         a manifest or a line is not what it must be
 ├── SampleError           a sample is not in the version, or cannot be what is asked of it
 ├── VersionError          no such version, or a version record that cannot be read
@@ -38,6 +39,10 @@ class ExistsError(StoreError):
 
 class ChangedError(StoreError):
     """The object changed or went away since it was listed."""
+
+
+class QueueError(ImageyardError):
+    """The queue of events could not do what was asked."""
 
 
 class ManifestError(ImageyardError):

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from imageyard.manifests.dataset import Dataset
 from imageyard.manifests.errors import ClusterError, CommitError, ImageyardError, JobEndedError, StoreError
 from imageyard.manifests.version import Version
-from imageyard.ray_jobs import job
+from imageyard.ray_jobs import job, job_end
 from imageyard.ray_jobs.recipe import Recipe
 from imageyard.ray_jobs.watcher import Watcher
 from imageyard.ray_jobs.work import Tally
@@ -45,6 +45,8 @@ class Attempt:
         self._notes: dict[str, Any] = {} if self._log is None else self._log.notes
         self.tally = Tally()
         """What it has read and measured so far."""
+        self._looks = 0
+        """At the newest version: one, and one more for every commit that another was faster with."""
         self._searched = 0
         """Versions up to this one have been looked at: none of them is this job's."""
 
@@ -57,7 +59,8 @@ class Attempt:
         """Say that it runs. Raises JobEndedError if it may not."""
         if self._asked is not None and self._log is not None:
             # First this, then the look: who cancels does it the other way around, so that one sees the other.
-            self._log.say("running")
+            if self._log.silent:
+                self._log.say("running")
             self.refuse_if_over()
 
     def refuse_if_over(self) -> None:
@@ -80,10 +83,11 @@ class Attempt:
         Versions are created one after the other, and this looks at each up to the one that is built on: so a job
         that has a version never makes a second one.
         """
+        self._looks += 1
         name = self._job.record.id if self._job is not None else self._asked.id if self._asked is not None else None
         if name is None or parent is None:
             return None
-        found = job.version_of(self._dataset, name, newest=parent, searched=self._searched)
+        found = job_end.version_of(self._dataset, name, newest=parent, searched=self._searched)
         self._searched = parent.number
         return found
 
@@ -119,7 +123,9 @@ class Attempt:
         Of that, too, it is noted that its job has ended, in case its run was interrupted here.
         """
         how = job.Ended(state=state, version=version.number if version else None, ended=job.stamp(self._clock()))
-        told = {"work": asdict(self.tally), **({"counts": version.counts} if version and state == "committed" else {})}
+        told: dict[str, Any] = {"work": asdict(self.tally), "conflicts": max(0, self._looks - 1)}
+        if version is not None and state == "committed":
+            told["counts"] = version.counts
         if self._asked is not None:
             job.end(self._store, self._asked.id, how, clock=self._clock, log=self._log, **told)
         elif self._job is not None and state == "nothing":
@@ -161,7 +167,7 @@ class Attempt:
 
     def _cancelled(self, name: str) -> job.Ended:
         """How a job ends that somebody cancelled: so, unless it had its version by then."""
-        return job.end_cancelled(self._dataset, name, clock=self._clock, log=self._log)
+        return job_end.end_cancelled(self._dataset, name, clock=self._clock, log=self._log)
 
 
 class _Noted:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from imageyard.manifests.errors import ImageyardError, JobError
+from imageyard.manifests.errors import ClusterError, ImageyardError, JobError
 from imageyard.manifests.store import Store
 from imageyard.ray_jobs.capacity import room
 from imageyard.ray_jobs.engine import Done
@@ -134,7 +134,9 @@ class RayEngine:
                     log_to_driver=False,
                 )
             except (ValueError, ConnectionError, RuntimeError, OSError) as error:
-                raise JobError(f"Ray at {self._address!r} cannot be reached or started: {_summary(error)}") from error
+                raise ClusterError(
+                    f"Ray at {self._address!r} cannot be reached or started: {_summary(error)}"
+                ) from error
             self._started = True
 
     def _room(self, gpus: float) -> int:

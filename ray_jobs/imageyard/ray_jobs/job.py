@@ -12,10 +12,9 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from imageyard.manifests.dataset import Dataset, listed
 from imageyard.manifests.errors import ExistsError, JobError, JobMissingError, JobTakenError, NotFoundError
 from imageyard.manifests.store import Entry, Store
-from imageyard.manifests.version import Version
+from imageyard.ray_jobs.job_attempts import attempts, of_attempt
 from imageyard.ray_jobs.job_log import Clock, Kind, Log, event, event_ids, events, kind_of, stamp, writer_of
 from imageyard.ray_jobs.job_records import JOB_ID, Ended, JobRecord, JobStatus, Options, State, Submission
 
@@ -32,6 +31,7 @@ __all__ = [
     "event",
     "event_ids",
     "events",
+    "kind_of",
     "stamp",
 ]
 
@@ -86,6 +86,7 @@ def submit(store: Store, asked: Submission) -> Submission:
     Asked again, by who has not heard the answer, nothing changes. Raises JobTakenError if the id stands for something
     else, and JobError if the recipe is too large.
     """
+    asked = Submission.model_validate_json(asked.encoded())  # as it will be read: no dates, no tuples
     if len(asked.encoded()) > RECIPE_BYTES:
         raise JobError(f"the recipe has more than {RECIPE_BYTES:,} bytes; a recipe holds decisions, not data")
     try:
@@ -122,11 +123,7 @@ def cancel(store: Store, job: str, *, by: str, clock: Clock = lambda: datetime.n
 
 def cancelled(store: Store, job: str) -> bool:
     """Whether somebody has asked that the job end."""
-    try:
-        store.head(f"jobs/{job}/cancel.json")
-    except NotFoundError:
-        return False
-    return True
+    return _is_there(store, f"jobs/{job}/cancel.json")
 
 
 def end(store: Store, job: str, how: Ended, *, clock: Clock, log: Log | None = None, **members: Any) -> Ended:
@@ -138,32 +135,6 @@ def end(store: Store, job: str, how: Ended, *, clock: Clock, log: Log | None = N
         (log or Log(store, job, clock)).say(how.state, **said, **members)
     close(store, job)
     return stands
-
-
-def end_cancelled(dataset: Dataset, job: str, *, clock: Clock, log: Log | None = None) -> Ended:
-    """How a cancelled job ended, of which no attempt goes on: as cancelled, unless it had its version by then."""
-    version = version_of(dataset, job)
-    if version is None:
-        how = Ended(state="cancelled", ended=stamp(clock()))
-    else:
-        how = Ended(state="committed", version=version.number, ended=stamp(clock()))
-    return end(dataset.store, job, how, clock=clock, log=log)
-
-
-def version_of(dataset: Dataset, job: str, *, newest: Version | None = None, searched: int = 0) -> Version | None:
-    """The version that a job has committed, if it has; looked for up to `newest`, in versions after `searched`."""
-    newest = newest or dataset.newest()
-    if newest is None:
-        return None
-    try:
-        since = read(dataset.store, job).parent or 0
-    except JobMissingError:
-        return None  # a record comes before any version
-    for number in range(max(since, searched) + 1, newest.number + 1):
-        version = newest if number == newest.number else dataset.version(number)
-        if version.job == job:
-            return version
-    return None
 
 
 def close(store: Store, job: str) -> None:
@@ -185,6 +156,11 @@ def ended(store: Store, job: str) -> Ended | None:
 def ids(store: Store) -> list[str]:
     """Ids of all jobs of the dataset, in order of the id."""
     return [name for name in store.folders("jobs") if JOB_ID.fullmatch(name)]
+
+
+def known(store: Store, job: str) -> bool:
+    """Whether there is a job of that id: a folder may be left of one that never came to be."""
+    return any(_is_there(store, f"jobs/{job}/{name}.json") for name in ("submitted", "job"))
 
 
 def describe(store: Store, job: str, *, clock: Clock = lambda: datetime.now(UTC)) -> JobStatus:
@@ -257,21 +233,6 @@ def begun(names: Sequence[str]) -> bool:
     return any(kind_of(name) == "running" for name in names)
 
 
-def attempts(store: Store, job: str) -> list[Entry]:
-    """What stands for each attempt that a cluster has been given, in order."""
-    return listed(store.list(f"jobs/{job}/attempts"))
-
-
-def attempt_writer(number: int) -> str:
-    """A fresh name for attempt `number` on a cluster, under which it adds events."""
-    return f"a{number:03d}{uuid.uuid4().hex[:4]}"
-
-
-def of_attempt(name: str, number: int) -> bool:
-    """Whether attempt `number` on a cluster has added the event of that id."""
-    return writer_of(name).startswith(f"a{number:03d}")
-
-
 def valid(job: str) -> str:
     """The id, if it is one. Raises JobMissingError: there can be no job of such a name."""
     if not JOB_ID.fullmatch(job):
@@ -286,6 +247,14 @@ def _read(kind: type[_Record], store: Store, key: str, job: str) -> _Record:
         raise JobMissingError(f"{store.url}: no job {job}") from error
     except ValidationError as error:
         raise JobError(f"{store.address(key)}: not a job record this release can read") from error
+
+
+def _is_there(store: Store, key: str) -> bool:
+    try:
+        store.head(key)
+    except NotFoundError:
+        return False
+    return True
 
 
 def _same(stands: Submission, asked: Submission) -> Submission:

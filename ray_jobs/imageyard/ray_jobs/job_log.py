@@ -85,6 +85,11 @@ class Log:
             self.say("alive", **self.notes)
 
     @property
+    def silent(self) -> bool:
+        """Whether nothing was said so far."""
+        return self._last is None
+
+    @property
     def _age(self) -> timedelta:
         return self.clock() - self._first if self._first else timedelta(0)
 

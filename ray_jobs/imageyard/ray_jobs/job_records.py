@@ -8,7 +8,15 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from imageyard.manifests.errors import JobError
+
 JOB_ID = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+SUBMITTED = re.compile(
+    rf"(?P<dataset>(?:(?:s3|gs|az)://[A-Za-z0-9][A-Za-z0-9._-]*|file://)(?:/[A-Za-z0-9._=+@~-]+)*)/jobs/"
+    rf"(?P<id>{JOB_ID.pattern})/submitted\.json"
+)
+JOB_MEMBER, ATTEMPT_MEMBER, SHA_MEMBER = "imageyard-job", "imageyard-attempt", "imageyard-sha256"
+"""Members of the metadata that Ray keeps of an attempt."""
 End = Literal["committed", "nothing", "failed", "cancelled"]
 State = Literal[
     "submitted", "pending", "running", "stopped", "cancelling", "committed", "nothing", "failed", "cancelled"
@@ -85,6 +93,18 @@ class JobRecord(BaseModel):
     recipe: dict[str, Any]
 
 
+class Given(BaseModel):
+    """An attempt that a cluster has been given."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal[1] = 1
+    number: int
+    after: str
+    """What came before: `submitted`, or that the attempt before was `lost` or has `failed`."""
+    at: str
+
+
 class Ended(BaseModel):
     """How a job ended; who creates the object decides."""
 
@@ -125,3 +145,14 @@ class JobStatus(BaseModel):
     """What was read, decoded and measured by the present attempt, or the last."""
     counts: dict[str, int]
     """Of the version it committed."""
+
+
+def parts_of(url: str) -> tuple[str, str]:
+    """The dataset and the id in the URL of a submission. Raises JobError if it is none that a cluster may be given."""
+    found = SUBMITTED.fullmatch(url)
+    if found is None or any(part in (".", "..") for part in url.split("/")):
+        raise JobError(
+            f"{url!r} is not the URL of a submission that a cluster can read: s3://, gs://, az:// or file://, and in "
+            "the names letters, digits and any of . _ = + @ ~ -"
+        )
+    return found["dataset"], found["id"]

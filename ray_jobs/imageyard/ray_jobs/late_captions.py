@@ -10,7 +10,7 @@ from imageyard.manifests.sample import Sample
 from imageyard.manifests.store import Store
 from imageyard.ray_jobs.drop import stem
 from imageyard.ray_jobs.fetch import read_caption
-from imageyard.ray_jobs.origin import DROP, caption_name, captioned, names_of
+from imageyard.ray_jobs.origin import DROP, caption_name, captioned, held_names
 from imageyard.ray_jobs.state import ORIGIN, State, World
 from imageyard.ray_jobs.work import SideCaption
 
@@ -71,11 +71,14 @@ class _Owner:
 
 
 def _by_stem(samples: Iterable[Sample]) -> dict[str, list[_Owner]]:
-    """By key without its ending, the images that came under it: of each full name the one that came last."""
+    """By key without its ending, the images that came under it: of each full name the one that came last.
+
+    The date decides only where versions of older releases do not say what superseded what.
+    """
     newest: dict[str, tuple[str, str, str | None]] = {}
     for sample in samples:
         date = str((sample.metadata(ORIGIN) or {}).get("creation-date", ""))
-        for name in names_of(sample):
+        for name in held_names(sample):
             newest[name] = max(newest.get(name, ("", "", None)), (date, sample.key, caption_name(sample)), key=_order)
     owners: dict[str, dict[str, _Owner]] = {}
     for name, (_, key, caption) in newest.items():

@@ -13,6 +13,8 @@ INSTEAD = "instead-of"
 """Member of a caption's metadata: the drop-folder object whose caption a person has replaced by it."""
 STEP = "ingest"
 """The step that says all of this."""
+NEWER = "superseded-by"
+"""Member of an origin: the key of the sample that came under the same name later."""
 
 
 def folders_of(sample: Sample) -> list[str]:
@@ -50,6 +52,20 @@ def names_of(sample: Sample) -> list[str]:
     return [str(origin["name"]) for origin in _origins(sample)]
 
 
+def held_names(sample: Sample) -> list[str]:
+    """Those of its names under which nothing else has come since."""
+    return [str(origin["name"]) for origin in _origins(sample) if NEWER not in origin]
+
+
+def successor(sample: Sample) -> tuple[str, str] | None:
+    """(name, key of the newer sample) where every name of an image was overwritten with another, the eldest name's;
+    None while it holds a name, or never had one."""
+    origins = _origins(sample)
+    if not origins or any(NEWER not in origin for origin in origins):
+        return None
+    return str(origins[0]["name"]), str(origins[0][NEWER])
+
+
 def called(sample: Sample) -> str:
     """What people know an image by: the name it was first dropped under, else its URL."""
     return next(iter(names_of(sample)), sample.source_ref)
@@ -62,8 +78,11 @@ def called_briefly(sample: Sample) -> str:
 
 def ledger(sample: Sample) -> Iterator[tuple[str, str]]:
     """The drop-folder objects, as (key, ETag), that a sample was made from: its images and its caption, that
-    which a person has replaced too."""
-    origins = _origins(sample)
+    which a person has replaced too.
+
+    Not those that were overwritten since: should one of them lie there again, it has come again.
+    """
+    origins = [origin for origin in _origins(sample) if NEWER not in origin]
     captioned_by = sample.metadata(CAPTION) or {}
     captions = [said for said in (captioned_by.get(ORIGIN), captioned_by.get(INSTEAD)) if isinstance(said, dict)]
     for origin in [*origins, *captions]:
@@ -84,6 +103,20 @@ def named(sample: Sample, key: str, etag: str, stamp: Stamp) -> Sample:
         origins.append({"name": name, "etag": etag})
     else:
         known["etag"] = etag
+        known.pop(NEWER, None)
+    return _with_origins(sample, origins, stamp)
+
+
+def overwritten(sample: Sample, name: str, newer: str, stamp: Stamp) -> Sample:
+    """Record that the sample of key `newer` has come under a name that `sample` came under before."""
+    origins = _origins(sample)
+    for origin in origins:
+        if origin["name"] == name:
+            origin[NEWER] = newer
+    return _with_origins(sample, origins, stamp)
+
+
+def _with_origins(sample: Sample, origins: list[dict[str, Json]], stamp: Stamp) -> Sample:
     metadata = stamp.metadata(CUSTOM, STEP)
     before = sample.metadata(ORIGIN)
     if before is not None:

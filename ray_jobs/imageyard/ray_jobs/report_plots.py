@@ -7,7 +7,7 @@ from imageyard.ray_jobs.report_text import number, text
 Bar = tuple[int, int, int]
 """First and last value of a bin, and how many are in it."""
 
-_LEFT, _RIGHT, _TOP, _BOTTOM = 44.0, 404.0, 30.0, 160.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 44.0, 388.0, 30.0, 160.0
 _CELL, _SIGN = 28.0, 6.6
 """Side of a cell of a heat map, and width of a letter of its labels."""
 _STEPS = sorted({size * 10**power for power in range(12) for size in (1, 2, 5)} | {25})
@@ -20,7 +20,7 @@ def histogram(bars: Sequence[Bar], *, label: str, unit: str, of: str, lines: Seq
 
     `label` says what is shown to those who cannot see it; `unit` and `of` are the names of the values and the counts.
     """
-    low, high = bars[0][0], max([bars[-1][1], *lines]) + 1
+    low, high = min([bars[0][0], *lines]), max([bars[-1][1], *lines]) + 1
     most = max(count for _, _, count in bars) or 1
     scale = (_RIGHT - _LEFT) / (high - low)
 

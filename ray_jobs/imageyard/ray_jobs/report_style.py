@@ -80,7 +80,7 @@ nav a{color:var(--soft);text-decoration:none;font-size:.87rem}nav a:hover{color:
 .tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(8.2rem,1fr));background:var(--panel);
  border:1px solid var(--line);border-radius:10px;overflow:hidden;margin-bottom:1rem}
 .tiles div{border:solid var(--line);border-width:0 1px 1px 0;margin:0 -1px -1px 0;
- padding:.8rem 1rem .75rem;display:flex;flex-direction:column-reverse}
+ padding:.8rem 1rem .75rem;display:flex;flex-direction:column-reverse;justify-content:flex-end}
 .tiles dt{color:var(--soft);font-size:.86rem;line-height:1.3}
 .tiles dd{font-size:1.65rem;line-height:1.25;font-weight:600;letter-spacing:-.015em}
 

@@ -9,9 +9,10 @@ from fnmatch import fnmatchcase
 from functools import lru_cache
 
 from imageyard.manifests.sample import Sample
+from imageyard.ray_jobs.analysis.said import tags_in_order, training_text
 from imageyard.ray_jobs.caption_text import bare, pieces_of
 from imageyard.ray_jobs.origin import folders_of, names_of
-from imageyard.ray_jobs.state import CAPTION, ONE_LABEL, RATING, SPLIT, TAGS, TEXT
+from imageyard.ray_jobs.state import CAPTION, ONE_LABEL, RATING, SPLIT, TEXT
 from imageyard.ray_jobs.tag_text import normal
 
 LONGEST, DEEPEST = 2_000, 40
@@ -62,24 +63,6 @@ def condition(text: str) -> Condition:
     if parser.rest:
         raise ValueError(f"`{parser.rest[0][1]}` is not expected here; {HELP}")
     return Condition(text, found)
-
-
-def training_text(sample: Sample) -> str:
-    """What a trainer is shown: the composed text, else the caption, else the tags with commas."""
-    for name in (TEXT, CAPTION):
-        value = sample.value(name)
-        if isinstance(value, str) and value:
-            return value
-    return ", ".join(tags_in_order(sample))
-
-
-def tags_in_order(sample: Sample) -> list[str]:
-    """The names of a sample's tags, in their order."""
-    metadata = sample.metadata(TAGS) or {}
-    names, value = metadata.get("class-map"), sample.value(TAGS)
-    if not isinstance(names, dict) or not isinstance(value, list):
-        return []
-    return [str(names.get(str(index), index)) for index in value]
 
 
 def _tokens(text: str) -> list[tuple[str, str]]:
@@ -174,7 +157,7 @@ def _number(field: str, sign: str, said: str) -> Test:
 def _count(field: str, sample: Sample) -> float:
     if field == "tags":
         return len(_tags(sample))
-    text = training_text(sample)
+    text = training_text(sample).text
     if field == "tokens":
         from imageyard.ray_jobs.analysis.clip_tokens import counted
 
@@ -229,7 +212,11 @@ def _like(said: str, wanted: str) -> bool:
 
 
 def _glob(text: str) -> str:
-    return re.escape(text).replace(r"\*", r"[^\n]*?").replace(r"\?", ".")
+    """The expression for words with wildcards; what stands before the last `*` is found once and not looked for again,
+    so that many of them take no longer than one."""
+    first, *rest = (re.escape(part).replace(r"\?", ".") for part in re.sub(r"\*+", "*", text).split("*"))
+    inner = "".join(rf"(?>[^\n]*?{part})" for part in rest[:-1])
+    return first + inner + (rf"[^\n]*?{rest[-1]}" if rest else "")
 
 
 def _file(name: str) -> str:

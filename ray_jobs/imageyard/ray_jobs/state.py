@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,6 +66,8 @@ class State:
     """The row of the first member of a sample's duplicate group; its own row where it has no duplicates."""
     edges: Edges = field(default_factory=lambda: Edges(0))
     """What is alike, by row, whatever of it is rejected; empty until a step has looked."""
+    awaited: Mapping[str, Set[int]] = field(default_factory=dict)
+    """By the identity of a deferred extractor, the rows that a step would have decided on, had they been measured."""
 
     @property
     def standing(self) -> list[int]:

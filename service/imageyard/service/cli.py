@@ -72,6 +72,51 @@ def run(
 
 
 @app.command()
+def submit(
+    recipe: Annotated[Path, typer.Argument(help="The recipe, a YAML file.")],
+    ray: Annotated[str, typer.Option(help="Address of the cluster's dashboard: http://ray-head:8265.")],
+    dataset: Annotated[str | None, typer.Option(help="URL of the dataset, instead of the recipe's.")] = None,
+    actors: Annotated[int | None, typer.Option(help="Ray actors; as many as there is room for if not given.")] = None,
+    cpus: Annotated[int, typer.Option(help="CPUs of each actor.", min=1)] = 1,
+    gpus: Annotated[float, typer.Option(help="GPUs of each actor; a share such as 0.5 is allowed.", min=0)] = 0,
+    model_threads: Annotated[int | None, typer.Option(help="Of these, CPUs for models alone.", min=1)] = None,
+    shard: Annotated[int | None, typer.Option(help="Images a shard; chosen if not given.", min=1)] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Look after the job until it has ended.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Hand a recipe to a Ray cluster; RAY_AUTH_TOKEN is the cluster's token."""
+    from imageyard.ray_jobs.job import Options
+    from imageyard.service.jobs_command import submit_recipe
+
+    options = Options(actors=actors, cpus=cpus, gpus=gpus, model_threads=model_threads, shard=shard)
+    try:
+        submit_recipe(recipe, dataset=dataset, address=ray, options=options, wait=wait, as_json=as_json)
+    except KeyboardInterrupt:
+        typer.echo("not waited for any more; the job goes on: `imageyard jobs` lists it, `cancel` ends it", err=True)
+        raise typer.Exit(130) from None
+
+
+@app.command()
+def jobs(
+    dataset: Url,
+    limit: Annotated[int, typer.Option(help="Jobs to list at most.", min=1)] = 20,
+    as_json: Json = False,
+) -> None:
+    """List the jobs of a dataset, newest first: what became of each, and what it waits for."""
+    from imageyard.service.jobs_command import show_jobs
+
+    show_jobs(dataset, limit=limit, as_json=as_json)
+
+
+@app.command()
+def cancel(dataset: Url, job: Annotated[str, typer.Argument(help="The id of the job.")], as_json: Json = False) -> None:
+    """End a submitted job without a commit; what it has measured stays measured."""
+    from imageyard.service.jobs_command import cancel_job
+
+    cancel_job(dataset, job, as_json=as_json)
+
+
+@app.command()
 def log(dataset: Url, as_json: Json = False) -> None:
     """List the versions of a dataset, newest first."""
     from imageyard.service.look_commands import show_log

@@ -93,6 +93,8 @@ class Limits(_Part):
     """What one client can take of the service."""
 
     body_bytes: int = Field(default=1024 * 1024, ge=1024, le=64 * 1024 * 1024)
+    head_seconds: float = Field(default=15, gt=0, le=300)
+    """In which the first line and the headers of a request must have come."""
     body_seconds: float = Field(default=15, gt=0, le=300)
     """In which a whole body must have come."""
     url_bytes: int = Field(default=4096, ge=256, le=16384)

@@ -18,8 +18,10 @@ def serve(config: Path, *, host: str, port: int, dev: bool) -> None:
     from imageyard.service.api import create_app
     from imageyard.service.api.server import server_of
     from imageyard.service.logs import log_as_json
+    from imageyard.service.settings import read_settings
 
-    log_as_json()
+    token = read_settings().ray_token
+    log_as_json(secrets=[token.get_secret_value()] if token is not None else [])
     server_of(create_app(deployment), deployment, host=host, port=port).run()
 
 

@@ -6,9 +6,10 @@ import os
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SecretStr
 
 from imageyard.manifests.errors import ImageyardError
+from imageyard.ray_jobs.model_folder import model_folder
 
 
 class Settings(BaseModel):
@@ -20,14 +21,25 @@ class Settings(BaseModel):
     """IMAGEYARD_MODELS: the folder of model files."""
     date: datetime | None
     """SOURCE_DATE_EPOCH: the date that jobs carry, for runs that are to be compared."""
+    ray_token: SecretStr | None
+    """RAY_AUTH_TOKEN, or what stands in the file RAY_AUTH_TOKEN_PATH: the token of the Ray cluster."""
 
 
 def read_settings() -> Settings:
     """The settings of this process; ImageyardError names a variable that makes no sense."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     epoch = os.environ.get("SOURCE_DATE_EPOCH")
     try:
         date = datetime.fromtimestamp(int(epoch), UTC) if epoch else None
     except (ValueError, OverflowError, OSError) as error:
         raise ImageyardError(f"SOURCE_DATE_EPOCH is {epoch!r}; it must be seconds since 1970") from error
-    return Settings(models=Path(os.environ.get("IMAGEYARD_MODELS") or cache / "imageyard" / "models"), date=date)
+    return Settings(models=model_folder(os.environ), date=date, ray_token=_ray_token())
+
+
+def _ray_token() -> SecretStr | None:
+    token, path = os.environ.get("RAY_AUTH_TOKEN"), os.environ.get("RAY_AUTH_TOKEN_PATH")
+    if not token and path:
+        try:
+            token = Path(path).read_text(encoding="ascii").strip()
+        except (OSError, UnicodeError) as error:
+            raise ImageyardError(f"RAY_AUTH_TOKEN_PATH is {path!r}; that file cannot be read") from error
+    return SecretStr(token) if token else None

@@ -5,14 +5,9 @@ from __future__ import annotations
 from collections.abc import Set
 from dataclasses import dataclass
 
-HAIR = (
-    "aqua blonde blue brown green grey gray orange pink purple red silver white black light_brown light_blue "
-    "platinum_blonde dark_blue dark_green light_purple"
-)
-EYES = "aqua black blue brown green grey gray orange pink purple red silver white yellow golden amber hazel"
+from imageyard.ray_jobs.exclusive_tags import EYES, HAIR, OPENINGS, SEVERAL_EYES, SEVERAL_HAIR, VIEWS, numbers
 
-GIRLS = ("1girl", "2girls", "3girls", "4girls", "5girls", "6+girls")
-BOYS = ("1boy", "2boys", "3boys", "4boys", "5boys", "6+boys")
+GIRLS, BOYS = (("1girl", *numbers("girl")), ("1boy", *numbers("boy")))
 
 
 @dataclass(frozen=True)
@@ -28,51 +23,19 @@ class Exclusive:
     """Tags that explain why several are right."""
 
 
-def _of(colours: str, noun: str) -> tuple[str, ...]:
-    return tuple(f"{colour.replace('_', ' ')} {noun}" for colour in colours.split())
-
-
 EXCLUSIVE: tuple[Exclusive, ...] = (
-    Exclusive("girls", GIRLS, unless=("multiple views",)),
-    Exclusive("boys", BOYS, unless=("multiple views",)),
+    Exclusive("girls", GIRLS, unless=(VIEWS,)),
+    Exclusive("boys", BOYS, unless=(VIEWS,)),
     Exclusive("people", ("solo", "no humans")),
     *(
-        Exclusive("people", ("solo", several), unless=("multiple views",))
+        Exclusive("people", ("solo", several), unless=(VIEWS,))
         for several in (*GIRLS[1:], *BOYS[1:], "multiple girls", "multiple boys")
     ),
-    Exclusive("time", ("day", "night"), unless=("multiple views",)),
-    Exclusive("place", ("indoors", "outdoors"), unless=("multiple views", "window", "door")),
-    Exclusive(
-        "hair colour",
-        _of(HAIR, "hair"),
-        solo=True,
-        unless=(
-            "multicolored hair",
-            "two-tone hair",
-            "gradient hair",
-            "streaked hair",
-            "colored inner hair",
-            "colored tips",
-            "split-color hair",
-            "rainbow hair",
-            "highlights",
-            "multiple views",
-        ),
-    ),
-    Exclusive(
-        "eye colour",
-        _of(EYES, "eyes"),
-        solo=True,
-        unless=(
-            "heterochromia",
-            "multicolored eyes",
-            "two-tone eyes",
-            "gradient eyes",
-            "rainbow eyes",
-            "multiple views",
-        ),
-    ),
-    Exclusive("hair length", ("short hair", "medium hair", "long hair"), solo=True, unless=("multiple views",)),
+    Exclusive("time", ("day", "night"), unless=(VIEWS,)),
+    Exclusive("place", ("indoors", "outdoors"), unless=(VIEWS, *OPENINGS)),
+    Exclusive("hair colour", tuple(f"{one} hair" for one in HAIR), solo=True, unless=(*SEVERAL_HAIR, VIEWS)),
+    Exclusive("eye colour", tuple(f"{one} eyes" for one in EYES), solo=True, unless=(*SEVERAL_EYES, VIEWS)),
+    Exclusive("hair length", ("short hair", "medium hair", "long hair"), solo=True, unless=(VIEWS,)),
 )
 """What the reference of taggers lists, and what follows from it; extend it by passing a longer one."""
 

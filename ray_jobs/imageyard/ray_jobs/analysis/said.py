@@ -81,6 +81,11 @@ def tags_of(sample: Sample) -> list[Tag]:
     return found
 
 
+def tags_in_order(sample: Sample) -> list[str]:
+    """The names of `tags_of`."""
+    return [tag.name for tag in tags_of(sample)]
+
+
 def from_a_model(sample: Sample) -> bool:
     """Whether a model gave the tags: then their names are those of its vocabulary, and none is misspelt."""
     metadata = sample.metadata(TAGS) or {}

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
-from imageyard.ray_jobs.analysis.conflicts import EYES, HAIR
 from imageyard.ray_jobs.analysis.shot_plan import AxisPlan, Profile, Value
+from imageyard.ray_jobs.exclusive_tags import EYES, HAIR
 
 
 def _said(words: str) -> tuple[str, ...]:
@@ -228,8 +229,8 @@ SUBJECT = AxisPlan(
 )
 
 
-def _colours(name: str, colours: str, noun: str) -> AxisPlan:
-    values = tuple(Value(f"{colour.replace('_', ' ')} {noun}") for colour in colours.split())
+def _colours(name: str, colours: Sequence[str], noun: str) -> AxisPlan:
+    values = tuple(Value(f"{colour} {noun}") for colour in colours)
     return AxisPlan(name, values, most=None, constant=True, solo=True)
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import ClassVar, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from imageyard.ray_jobs.caption_text import pieces_of
 from imageyard.ray_jobs.edits.base import About, Edit, Words
 from imageyard.ray_jobs.edits.wording import Piece, Wording
-from imageyard.ray_jobs.state import CAPTION, TEXT
+from imageyard.ray_jobs.state import CAPTION, TAGS, TEXT
 
 
 class Affix(Edit):
@@ -22,6 +22,13 @@ class Affix(Edit):
     after: str = Field(default="", max_length=500)
     separator: str = Field(default=" ", max_length=10)
     """Between it and the caption; kohya's own prefix has a space there and no comma."""
+
+    @field_validator("on")
+    @classmethod
+    def _no_tags(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if TAGS in value:
+            raise ValueError("tags are a list, with no text before or after it; `trigger` puts tags at its ends")
+        return value
 
     @model_validator(mode="after")
     def _something(self) -> Self:

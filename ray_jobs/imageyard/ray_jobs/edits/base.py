@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar
 from pydantic import BeforeValidator, Field, field_validator
 
 from imageyard.manifests.sample import Sample
+from imageyard.ray_jobs.attribute_names import made_up
 from imageyard.ray_jobs.caption_text import same_as
 from imageyard.ray_jobs.edits.wording import (
     FURTHER,
@@ -64,6 +65,8 @@ class Edit(Step):
         for name in value:
             if name not in WORDS and not name.startswith(FURTHER):
                 raise ValueError(f"`{name}` holds no words; there are {', '.join(WORDS)} and {FURTHER}…")
+            if name not in WORDS:
+                made_up(name)
         return value
 
     @field_validator("where")

@@ -9,11 +9,12 @@ from typing import ClassVar
 from pydantic import Field, field_validator
 
 from imageyard.manifests.sample import Json, Sample
+from imageyard.ray_jobs.analysis.said import tags_in_order
 from imageyard.ray_jobs.caption_text import is_prose, joined, pieces_of, same_as, unique
 from imageyard.ray_jobs.edits.base import Edit
 from imageyard.ray_jobs.edits.wording import FURTHER, TRIGGERS, attributes_of
 from imageyard.ray_jobs.origin import folders_of, names_of
-from imageyard.ray_jobs.selecting import classes_of, tags_in_order
+from imageyard.ray_jobs.selecting import classes_of
 from imageyard.ray_jobs.state import CAPTION, CUSTOM, RATING, TAGS, TEXT, State, World, labelled
 
 _VARIABLE = re.compile(r"\{([^{}]*)\}")

@@ -13,7 +13,7 @@ from pydantic import field_validator, model_validator
 from imageyard.manifests.errors import JobError
 from imageyard.ray_jobs.caption_text import bare, pieces_of, same_as, with_words
 from imageyard.ray_jobs.edits.base import About, Edit, unique_pieces
-from imageyard.ray_jobs.edits.wording import Piece, Wording
+from imageyard.ray_jobs.edits.wording import Piece, Wording, text_of
 from imageyard.ray_jobs.splitting.patterns import expression
 from imageyard.ray_jobs.tag_text import normal
 
@@ -76,7 +76,14 @@ class Replace(Edit):
         return changes + [_found(re.compile(text, flags), new) for text, new in self.regex.items()]
 
     def edited(self, words: Wording, about: About) -> Wording:
-        """The words with the new in place of the old."""
+        """The words with the new in place of the old. Raises JobError if what comes of it would be replaced again."""
+        once = self._once(words)
+        again = once if once is words else self._once(once)
+        if again is not once:
+            raise _unsettled(words, once, again)
+        return once
+
+    def _once(self, words: Wording) -> Wording:
         found: list[Piece] = []
         for piece in words.pieces:
             for one in self._of_whole(piece):
@@ -98,12 +105,17 @@ class Replace(Edit):
         for change in self._changes if len(text) <= LONGEST else ():
             changed = change(text)
             if changed != text and change(changed) != changed:
-                raise JobError(
-                    f"replace: {text!r} becomes {changed!r}, and that would become {change(changed)!r} if it were "
-                    "run again; let the expression not find what it writes. Nothing was committed"
-                )
+                raise _unsettled(text, changed, change(changed))
             text = changed
         return text
+
+
+def _unsettled(*said: str | Wording) -> JobError:
+    first, second, third = (repr(one if isinstance(one, str) else text_of([one])) for one in said)
+    return JobError(
+        f"replace: {first} becomes {second}, and that would become {third} if it were run again; let it not find what "
+        "it writes. Nothing was committed"
+    )
 
 
 def _phrase(old: str, new: str, flags: int) -> Change:

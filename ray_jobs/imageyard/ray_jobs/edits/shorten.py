@@ -17,7 +17,7 @@ _SENTENCE = re.compile(r"(?<=[.!?])\s+")
 
 
 class Shorten(Edit):
-    """At most so many tokens of CLIP, tags or words; trigger words are never what goes."""
+    """At most so many tokens of CLIP, tags or words; trigger words are never what goes, nor is all there is."""
 
     kind: ClassVar[str] = "shorten"
     shorthand: ClassVar[str] = "most"
@@ -43,6 +43,9 @@ class Shorten(Edit):
         def without(count: int) -> list[Piece]:
             gone = set(spare[:count])
             return [piece for place, piece in enumerate(pieces) if place not in gone]
+
+        if len(spare) == len(pieces):
+            spare.pop()
 
         fewest = bisect_left(range(len(spare)), True, key=lambda count: self._fits(without(count)))
         return words.having(without(fewest))

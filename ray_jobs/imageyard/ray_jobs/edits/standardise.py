@@ -9,10 +9,11 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import model_validator
 
-from imageyard.ray_jobs.caption_text import bare, same_as, with_words
+from imageyard.ray_jobs.caption_text import bare, pieces_of, same_as, with_words
 from imageyard.ray_jobs.edits.base import About, Edit, unique_pieces
 from imageyard.ray_jobs.edits.wording import Piece, Wording
-from imageyard.ray_jobs.tag_text import escaped, spaced, underscored, unescaped
+from imageyard.ray_jobs.state import TAGS
+from imageyard.ray_jobs.tag_text import escaped, spaced, underscored, unescaped, with_spaces_for_commas
 
 _QUOTES = str.maketrans({"‘": "'", "’": "'", "“": '"', "”": '"', "\u00a0": " ", "，": ","})
 _UNDERSCORES: Mapping[str, Callable[[str], str]] = {"keep": str, "spaces": spaced, "underscores": underscored}
@@ -49,17 +50,25 @@ class Standardise(Edit):
 
     def edited(self, words: Wording, about: About) -> Wording:
         """The words in the one style."""
-        pieces = [piece if words.held(piece) else self._one(piece, words) for piece in words.pieces]
+        pieces = [one for piece in words.pieces for one in self._parts(piece, words)]
         return words.having(pieces if words.prose else unique_pieces(pieces))
 
-    def _one(self, piece: Piece, words: Wording) -> Piece:
+    def _parts(self, piece: Piece, words: Wording) -> list[Piece]:
+        """The piece, or the pieces between commas that looked otherwise; none if nothing is left of it."""
+        if words.held(piece):
+            return [piece]
         text = piece.text.translate(_QUOTES) if self.quotes == "straight" else piece.text
+        parts = pieces_of(text) if words.attribute != TAGS else [with_spaces_for_commas(text)]
+        found = [self._one(piece, part, words) for part in parts]
+        return [one for one in found if one.text]
+
+    def _one(self, piece: Piece, text: str, words: Wording) -> Piece:
         name = self._names.get(same_as(text), bare(text))
         if not words.prose:
             name = name.lower() if self.case == "lower" else name
-            name = _UNDERSCORES[self.underscores](name)
+            name = " ".join(_UNDERSCORES[self.underscores](name).split())
             if self.brackets != "keep":
                 name = unescaped(name) if self.brackets == "plain" else escaped(unescaped(name))
-        text = with_words(text, name)
+        text = with_words(text, name) if name else ""
         same = same_as(text) == same_as(piece.text)
         return piece if text == piece.text else replace(piece, text=text, index=piece.index if same else None)

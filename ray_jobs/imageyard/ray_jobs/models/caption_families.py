@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 WIDE = 1_000_000
 """Pixels of the side that Florence-2's places are asked for. It names one of a thousand bins on each axis and means
 its middle; the library cuts that to whole pixels, which of a real picture's size would lose half a bin and more."""
+_STRAY = re.compile(r"^(?:<?loc_\d+>)+")
+"""What the library takes for the beginning of a label: tokens of places of which there were too many before it."""
 
 
 class Captioning:
@@ -157,7 +160,7 @@ class Florence(Captioning):
         if isinstance(answer, str):
             return {"text": answer.strip(), "labels": [], "boxes": []}
         boxes = answer.get("quad_boxes", answer.get("bboxes", []))
-        labels = answer.get("bboxes_labels", answer.get("labels", []))
+        labels = [_STRAY.sub("", label) for label in answer.get("bboxes_labels", answer.get("labels", []))]
         said = ", ".join(dict.fromkeys(label for label in labels if label))
         return {"text": said, "labels": labels, "boxes": [round(at / WIDE, 6) for box in boxes for at in box]}
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from imageyard.manifests.errors import ModelError
 from imageyard.ray_jobs.canonical import Decoded
 from imageyard.ray_jobs.models.contract import Contract
+from imageyard.ray_jobs.models.directions import direction
 from imageyard.ray_jobs.models.files import ModelFiles
 from imageyard.ray_jobs.models.onnx_session import OnnxSession, scale_of
 from imageyard.ray_jobs.models.pixels import pixels, squared
@@ -62,7 +63,7 @@ class OnnxEmbedder:
         """
         import numpy as np
 
-        return [self._row(vector) for vector in self.vectors(np.stack(images))]
+        return [direction(self._name, vector) for vector in self.vectors(np.stack(images))]
 
     def vectors(self, images: np.ndarray) -> np.ndarray:
         """The model's own vectors of `images`: float32 of shape (n, dimensions), of any length."""
@@ -72,17 +73,6 @@ class OnnxEmbedder:
         if self._contract.take == "first" and output.ndim > 2:
             output = output[:, 0]
         return output.reshape(len(output), -1)
-
-    def _row(self, vector: np.ndarray) -> Row:
-        import numpy as np
-
-        exact = vector.astype(np.float64)
-        length = np.sqrt(np.square(exact).sum())
-        if not np.isfinite(length):
-            return {"error": f"not-a-number: {self._name} gave a vector with what is no number"}
-        if length == 0:
-            return {"error": f"no-direction: {self._name} gave a vector of zeros"}
-        return {"vector": (exact / length).astype("<f2").tobytes()}
 
     def _check(self, files: ModelFiles[Embedder]) -> None:
         """Raises ModelError unless the model takes one plain grey image and gives a vector for it as agreed."""

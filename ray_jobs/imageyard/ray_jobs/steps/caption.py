@@ -11,6 +11,7 @@ from typing import ClassVar, Literal
 from pydantic import Field, field_validator
 
 from imageyard.manifests.sample import Json, Sample
+from imageyard.ray_jobs.attribute_names import made_up
 from imageyard.ray_jobs.caption_cleaning import INVENTED_TEXT, OPENERS, clean
 from imageyard.ray_jobs.caption_text import is_prose, joined, pieces_of, unique
 from imageyard.ray_jobs.edits.base import Words
@@ -51,7 +52,7 @@ class Caption(Asked, Step):
     def _is_a_caption(cls, value: str) -> str:
         if value != CAPTION and not (value.startswith(FURTHER) and len(value) > len(FURTHER)):
             raise ValueError(f"write {CAPTION}, or {FURTHER}short and the like")
-        return value
+        return value if value == CAPTION else made_up(value)
 
     @field_validator("where")
     @classmethod
@@ -80,8 +81,11 @@ class Caption(Asked, Step):
         return tuple((name, value) for name, value in said if value is not None)
 
     def wants(self, state: State, world: World) -> Mapping[Extractor, Sequence[int]]:
-        """Images that stand, meet the condition, and have no words of a person that would stay."""
-        return {self.captioner(world.models): list(self._chosen(state))}
+        """Images that stand and were without words of the model when this step decided: those that then met the
+        condition, and had no words of a person that would stay."""
+        captioner = self.captioner(world.models)
+        awaited = state.awaited.get(captioner.identity(), frozenset())
+        return {captioner: [row for row in state.standing if row in awaited]}
 
     def _chosen(self, state: State) -> Iterator[int]:
         matches = condition(self.where).matches if self.where is not None else None
@@ -97,15 +101,18 @@ class Caption(Asked, Step):
         facts = world.columns(captioner, state.keys, ["text", "finished"])
         by: dict[str, Json] = {"model": captioner.model, "extractor": captioner.identity()}
         samples, rejections = list(state.samples), list(state.rejections)
+        awaited = set(state.awaited.get(captioner.identity(), ()))
         for row in self._chosen(state):
             text = facts["text"][row]
             if text is None and facts["error"][row] is None and world.waiting:
+                awaited.add(row)
                 continue
             rejections[row] = unmeasured(self.kind, facts["error"][row], text)
             if rejections[row] is None:
                 text = self._cleaned(captioner, text, finished=bool(facts["finished"][row]))
                 samples[row] = self._captioned(samples[row], text, world, by).forget()
-        return replace(state, samples=samples, rejections=rejections)
+        every = {**state.awaited, captioner.identity(): frozenset(awaited)}
+        return replace(state, samples=samples, rejections=rejections, awaited=every)
 
     def _cleaned(self, captioner: Captioner, text: str, *, finished: bool) -> str:
         invented = INVENTED_TEXT if captioner.settings.family == "git" else ()

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from imageyard.manifests.sample import Json, Sample
+from imageyard.ray_jobs.attribute_names import made_up
 from imageyard.ray_jobs.edits.base import Words
 from imageyard.ray_jobs.extractors.base import Extractor
 from imageyard.ray_jobs.extractors.caption import Captioner
@@ -36,7 +37,7 @@ class Detect(Step):
     beams: int | None = Field(default=None, ge=1, le=16)
     max_new_tokens: int | None = Field(default=None, ge=1, le=4096)
     """Unset, 1,024: a box takes five and more."""
-    into: str = Field(default="objects", pattern=r"^[a-zA-Z0-9](-*[a-zA-Z0-9])*$", max_length=63)
+    into: Annotated[str, AfterValidator(made_up)] = "objects"
     """The attribute."""
     only: Words = ()
     """Names or wildcards; unset, every class is kept."""

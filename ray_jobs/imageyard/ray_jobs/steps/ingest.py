@@ -15,7 +15,7 @@ from imageyard.ray_jobs.extractors.base import Extractor
 from imageyard.ray_jobs.extractors.probe import Probe
 from imageyard.ray_jobs.extractors.thumbnail import Thumbnail
 from imageyard.ray_jobs.ingest_facts import image_key
-from imageyard.ray_jobs.origin import captioned, folders_of, named
+from imageyard.ray_jobs.origin import DROP, captioned, folders_of, held_names, named, overwritten, successor
 from imageyard.ray_jobs.state import ONE_LABEL, Rejection, Stamp, State, World, labelled, unmeasured
 from imageyard.ray_jobs.steps.base import Step
 
@@ -39,17 +39,23 @@ class Ingest(Step):
         return (Probe(), Thumbnail(side=self.thumbnail))
 
     def decide(self, state: State, world: World) -> State:
-        """Reject what could not be decoded, with the reason that was measured."""
+        """Reject what could not be decoded, with the reason that was measured, and what another has superseded."""
         errors = world.columns(Probe.name, state.keys, ["bytes"])
         rejections = list(state.rejections)
         for row, error in enumerate(errors[facts.ERROR]):
             if rejections[row] is not None or state.samples[row].value(CONTENT) is None:
                 continue
-            rejections[row] = unmeasured(self.kind, error, errors["bytes"][row])
+            rejections[row] = unmeasured(self.kind, error, errors["bytes"][row]) or _superseded(state.samples[row])
         return replace(state, rejections=rejections)
 
     def take_in(self, state: State, events: Sequence[Mapping[str, Any]], world: World) -> State:
-        """The state with a sample for every new content; `events` are rows of ingest facts, in order of key."""
+        """The state with a sample for every new content; `events` are rows of ingest facts, in order of key.
+
+        A name belongs to the readable content that came under it last: the one before has lost that name. An
+        unreadable one takes nobody's place, so that a broken upload does not cost a good picture.
+        """
+        holders = _holders(state.samples) if events else {}
+        readable = self._readable(events, world)
         by_key: dict[str, Sample] = dict(zip(state.keys, state.samples, strict=True))
         rejected: dict[str, Rejection | None] = dict(zip(state.keys, state.rejections, strict=True))
         for event in events:
@@ -60,7 +66,13 @@ class Ingest(Step):
                 sample = captioned(sample, event["caption"], source, world.stamp)
             key = sample.key
             by_key[key] = sample
-            rejected.setdefault(key, _refusal(self.kind, event) if event["check"] is not None else None)
+            if event["check"] is not None:
+                rejected[key] = Rejection(self.kind, event["check"], event["reason"], unread=True)
+            rejected.setdefault(key, None)
+            name = event["key"].removeprefix(DROP)
+            for other in holders.get(name, ()) if event["content"] in readable else ():
+                if other != key:
+                    by_key[other] = overwritten(by_key[other], name, key, world.stamp).forget()
         keys = sorted(by_key)
         classes = _classes(by_key.values()) if self.labels == "folder" else {}
         return State(
@@ -69,6 +81,16 @@ class Ingest(Step):
             rejections=[rejected[key] for key in keys],
             groups=range(len(keys)),
         )
+
+    def _readable(self, events: Sequence[Mapping[str, Any]], world: World) -> set[str]:
+        """Of the contents that came, those that could be decoded."""
+        contents = sorted({event["content"] for event in events if event["content"] is not None})
+        said = world.columns(Probe.name, contents, ["bytes"]) if contents else {facts.ERROR: [], "bytes": []}
+        return {
+            content
+            for content, error, known in zip(contents, said[facts.ERROR], said["bytes"], strict=True)
+            if unmeasured(self.kind, error, known) is None
+        }
 
     def _sample(self, event: Mapping[str, Any], known: Mapping[str, Sample], world: World) -> Sample:
         if event["content"] is None:
@@ -93,8 +115,24 @@ class Ingest(Step):
         return sample
 
 
-def _refusal(step: str, event: Mapping[str, Any]) -> Rejection:
-    return Rejection(step, event["check"], event["reason"], unread=True)
+def _superseded(sample: Sample) -> Rejection | None:
+    """Why a sample is out of which every name has come again with another content."""
+    found = successor(sample)
+    if found is None:
+        return None
+    name, newer = found
+    reason = f"{name} was overwritten with another picture, {newer[:12]}"
+    return Rejection(Ingest.kind, "superseded", reason, {"name": name, "newer": newer})
+
+
+def _holders(samples: Iterable[Sample]) -> dict[str, list[str]]:
+    """By name, the keys of the samples that hold it; more than one where an unreadable one came last."""
+    holders: dict[str, list[str]] = {}
+    for sample in samples:
+        for name in held_names(sample):
+            holders.setdefault(name, []).append(sample.key)
+        sample.forget()
+    return holders
 
 
 def _classes(samples: Iterable[Sample]) -> dict[str, int]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from imageyard.ray_jobs.exclusive_tags import EYES, HAIR, OPENINGS, SEVERAL_EYES, SEVERAL_HAIR, VIEWS, numbers
+
 Alternatives = Sequence[frozenset[str]]
 
 
@@ -11,36 +13,11 @@ def _each(*names: str) -> list[frozenset[str]]:
     return [frozenset([name]) for name in names]
 
 
-_COLOURS = (
-    "aqua",
-    "black",
-    "blonde",
-    "blue",
-    "brown",
-    "dark blue",
-    "dark green",
-    "green",
-    "grey",
-    "light blue",
-    "light brown",
-    "light green",
-    "light purple",
-    "orange",
-    "pink",
-    "purple",
-    "red",
-    "white",
-    "yellow",
-)
-_MANY = ("multiple girls", "multiple boys", "multiple others")
+def _counts(one: str) -> list[frozenset[str]]:
+    return [frozenset([f"1{one}"]), *(frozenset([number, f"multiple {one}s"]) for number in numbers(one))]
 
 
-def _counts(one: str, several: str, many: str) -> list[frozenset[str]]:
-    numbers = [f"{number}{several}" for number in ("2", "3", "4", "5", "6+")]
-    return [frozenset([one]), *(frozenset([number, many]) for number in numbers)]
-
-
-_COUNTED = [_counts(f"1{one}", f"{one}s", f"multiple {one}s") for one in ("girl", "boy", "other")]
+_COUNTED = [_counts(one) for one in ("girl", "boy", "other")]
 _SEVERAL = frozenset(name for group in _COUNTED for alternative in group[1:] for name in alternative)
 _PEOPLE: Sequence[Alternatives] = (*_COUNTED, [frozenset(["solo"]), _SEVERAL])
 _SCENES: Sequence[Alternatives] = (
@@ -50,27 +27,10 @@ _SCENES: Sequence[Alternatives] = (
     _each("facing viewer", "from behind"),
     [*_each("close-up", "portrait", "upper body", "cowboy shot", "lower body"), frozenset(["full body", "wide shot"])],
 )
+_PLACES, _OPENED = frozenset(["indoors", "outdoors"]), frozenset(OPENINGS)
 _LOOKS: Sequence[tuple[Alternatives, frozenset[str]]] = (
-    (
-        _each(*(f"{colour} hair" for colour in (*_COLOURS, "silver", "gray"))),
-        frozenset(
-            [
-                "multicolored hair",
-                "two-tone hair",
-                "gradient hair",
-                "streaked hair",
-                "split-color hair",
-                "colored inner hair",
-                "colored tips",
-                "rainbow hair",
-                "highlights",
-            ]
-        ),
-    ),
-    (
-        _each(*(f"{colour} eyes" for colour in (*_COLOURS, "gray"))),
-        frozenset(["heterochromia", "multicolored eyes", "two-tone eyes", "gradient eyes", "rainbow eyes"]),
-    ),
+    (_each(*(f"{colour} hair" for colour in HAIR)), frozenset(SEVERAL_HAIR)),
+    (_each(*(f"{colour} eyes" for colour in EYES)), frozenset(SEVERAL_EYES)),
     (
         [
             frozenset(["short hair", "very short hair"]),
@@ -81,11 +41,15 @@ _LOOKS: Sequence[tuple[Alternatives, frozenset[str]]] = (
     ),
 )
 """What one person has once, and the tags that say it may be more than once."""
-_KNOWN = frozenset(
-    name
-    for group in (*_PEOPLE, *_SCENES, *([*group, exempt] for group, exempt in _LOOKS))
-    for alternative in group
-    for name in alternative
+_KNOWN = (
+    _OPENED
+    | {VIEWS}
+    | {
+        name
+        for group in (*_PEOPLE, *_SCENES, *([*group, exempt] for group, exempt in _LOOKS))
+        for alternative in group
+        for name in alternative
+    }
 )
 
 
@@ -93,14 +57,17 @@ def contradicted(forms: Iterable[str]) -> set[str]:
     """Of one image's tags, in normal form and by falling score, those that a higher one rules out.
 
     Hair and eyes are left alone where more than one person may be meant, and where a tag says that they are of
-    several colours.
+    several colours; the inside and the outside where there is a window or a door; and all where there are several
+    views.
     """
     here = [form for form in forms if form in _KNOWN]
     gone: set[str] = set()
-    if len(here) < 2:
+    if len(here) < 2 or VIEWS in here:
         return gone
     for group in (*_PEOPLE, *_SCENES):
         gone |= _ruled_out(here, group)
+    if not _OPENED.isdisjoint(here):
+        gone -= _PLACES
     left = {form for form in here if form not in gone}
     if not _alone(left):
         return gone

@@ -31,5 +31,8 @@ def pieces_said(sample: Sample) -> list[str]:
 
 
 def rating_said(sample: Sample) -> str | None:
-    """The rating that a person gave."""
-    return str((sample.metadata(RATING) or {}).get("class-name")) if by_person(sample, RATING) else None
+    """The rating that a person gave, by its name; None for one without a name."""
+    if not by_person(sample, RATING):
+        return None
+    said = (sample.metadata(RATING) or {}).get("class-name", sample.value(RATING))
+    return said if isinstance(said, str) else None

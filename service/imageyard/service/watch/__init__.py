@@ -1,0 +1,1 @@
+"""The drop-folder watcher: events and listings decide when a dataset's recipe runs on what arrived."""

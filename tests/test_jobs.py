@@ -1,0 +1,447 @@
+"""Jobs in the store: what was submitted is run once, whoever tries, and its end is there to be read."""
+
+import random
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import pictures
+from cuts import FailingStore, PowerCut
+from imageyard.manifests import Dataset, Store
+from imageyard.manifests.errors import JobEndedError, JobError, JobMissingError, JobTakenError, ModelError, StoreError
+from imageyard.ray_jobs import job, job_end
+from imageyard.ray_jobs.engine import LocalEngine
+from imageyard.ray_jobs.job_log import ALIVE_EVERY, Log, kind_of
+from imageyard.ray_jobs.recipe import parse_recipe
+from imageyard.ray_jobs.run import Outcome, Surroundings, run
+from imageyard.ray_jobs.submit import entry_point
+from imageyard.ray_jobs.watcher import Unwatched
+from jobs import DATE, by_name, drop, go, job_events, manifests, recipe, store_keys
+
+STEPS = ["ingest", {"validate": {"min_side": 64}}, {"split": {"test": 0.25}}]
+
+
+def asked_of(dataset: Dataset, name: str = "a-job", **members: Any) -> job.Submission:
+    said = {"recipe": {"steps": STEPS}, "created": job.stamp(DATE), "by": "the test", **members}
+    return job.Submission(id=name, dataset=dataset.url, **said)
+
+
+def attempt(dataset: Dataset, asked: job.Submission, models: Path, **more: Any) -> Outcome:
+    """One attempt at a submitted job, in this process."""
+    around = Surroundings(engine=LocalEngine(), models=models, job=asked, **more)
+    return run(dataset, parse_recipe(asked.recipe, where="the test", dataset=asked.dataset), around)
+
+
+def photos(count: int, *, first: int = 0) -> dict[str, bytes]:
+    return {f"p{seed}.jpg": pictures.photo(seed, (96, 96)) for seed in range(first, first + count)}
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Dataset:
+    return Dataset.open(f"memory://{tmp_path.name}")
+
+
+def test_folders_are_named_without_what_lies_in_them(tmp_path: Path) -> None:
+    for store in (Store.open(f"memory://folders-{tmp_path.name}"), Store.open(tmp_path.as_uri())):
+        look_at_folders(store)
+
+
+@pytest.mark.server
+def test_folders_of_a_bucket(bucket: str) -> None:
+    look_at_folders(Store.open(f"s3://{bucket}"))
+    look_at_folders(Store.open(f"s3://{bucket}/deeper/prefix"))
+
+
+def look_at_folders(store: Store) -> None:
+    for key in ("a/b/1", "a/b/2", "a/c/d/3", "a/x", "top"):
+        store.create(key, b"x")
+    assert store.folders("a") == ["b", "c"]
+    assert "a" in store.folders()
+    assert store.folders("a/b") == []
+    assert store.folders("nothing") == []
+
+
+def test_a_submission_asked_again_is_the_same_and_another_under_its_id_is_refused(dataset: Dataset) -> None:
+    asked = asked_of(dataset)
+    assert job.submit(dataset.store, asked) == asked
+    again = asked.model_copy(update={"created": job.stamp(DATE + timedelta(hours=1))})
+    before = store_keys(dataset.store)
+    assert job.submit(dataset.store, again) == asked
+    assert store_keys(dataset.store) == before
+    with pytest.raises(JobTakenError):
+        job.submit(dataset.store, asked.model_copy(update={"drop": False}))
+    with pytest.raises(JobError, match="decisions"):
+        job.submit(dataset.store, asked_of(dataset, "large", recipe={"steps": ["x" * job.RECIPE_BYTES]}))
+    assert job.submission(dataset.store, "a-job") == asked
+    assert store_keys(dataset.store, "open") == ["open/a-job"]
+
+
+def test_a_submitted_job_runs_under_its_id_and_date_and_ends_in_the_store(dataset: Dataset, models: Path) -> None:
+    drop(dataset, photos(4))
+    asked = job.submit(dataset.store, asked_of(dataset))
+    assert job.describe(dataset.store, "a-job").state == "submitted"
+    outcome = attempt(dataset, asked, models)
+    version = dataset.newest()
+    assert version is not None
+    assert (outcome.state, version.job, version.created) == ("committed", "a-job", job.stamp(DATE))
+    status = job.describe(dataset.store, "a-job")
+    assert (status.state, status.version, status.by) == ("committed", 1, "the test")
+    assert status.work["images"] == 4
+    assert status.counts["found"] == 4
+    assert store_keys(dataset.store, "open") == []
+    assert [kind_of(name) for name in job.event_ids(dataset.store, "a-job")][-1] == "committed"
+    with pytest.raises(JobEndedError):
+        attempt(dataset, asked, models)
+    assert dataset.numbers() == [1]
+
+
+def test_a_submitted_job_makes_the_bytes_that_a_run_makes(tmp_path: Path, models: Path) -> None:
+    made = []
+    for way in ("run", "submitted"):
+        dataset = Dataset.open(f"memory://{tmp_path.name}-{way}")
+        drop(dataset, photos(4))
+        if way == "run":
+            outcome = go(dataset, recipe(dataset, *STEPS), models)
+        else:
+            outcome = attempt(dataset, job.submit(dataset.store, asked_of(dataset)), models)
+        found = manifests(dataset, outcome.version)
+        made.append({role: data.replace(dataset.url.encode(), b"") for role, data in found.items()})
+    assert made[0] == made[1]
+
+
+def test_a_job_may_leave_the_drop_folder_alone(dataset: Dataset, models: Path) -> None:
+    drop(dataset, photos(2))
+    go(dataset, recipe(dataset, "ingest"), models)
+    drop(dataset, photos(1, first=5))
+    outcome = attempt(dataset, job.submit(dataset.store, asked_of(dataset, drop=False)), models)
+    assert outcome.state == "committed"
+    assert len(by_name(dataset, outcome.version)) == 2
+    assert store_keys(dataset.store, "drop") == ["drop/p5.jpg"]
+
+
+def test_a_job_with_nothing_to_do_ends_so(dataset: Dataset, models: Path) -> None:
+    assert attempt(dataset, job.submit(dataset.store, asked_of(dataset, "empty")), models).state == "nothing"
+    assert job.describe(dataset.store, "empty").state == "nothing"
+    drop(dataset, photos(2))
+    attempt(dataset, job.submit(dataset.store, asked_of(dataset, "first")), models)
+    attempt(dataset, job.submit(dataset.store, asked_of(dataset, "second")), models)
+    status = job.describe(dataset.store, "second")
+    assert (status.state, status.version) == ("nothing", 1)
+    assert store_keys(dataset.store, "open") == []
+
+
+def test_a_job_that_cannot_be_done_has_failed_and_says_why(dataset: Dataset, models: Path) -> None:
+    drop(dataset, photos(1))
+    wanting = {"steps": ["ingest", {"tag": {"model": "/nowhere/none"}}]}
+    asked = job.submit(dataset.store, asked_of(dataset, recipe=wanting))
+    with pytest.raises(ModelError):
+        attempt(dataset, asked, models)
+    status = job.describe(dataset.store, "a-job")
+    assert status.state == "failed"
+    assert "/nowhere/none" in (status.error or "")
+    assert store_keys(dataset.store, "open") == []
+
+
+class Faulty(Store):
+    """A real store that stops working when manifests are written."""
+
+    def writer(self, key: str) -> Any:
+        raise StoreError(f"{self.address(key)}: the store cannot be reached")
+
+
+def test_a_store_that_fails_has_not_failed_the_job(dataset: Dataset, models: Path) -> None:
+    drop(dataset, photos(2))
+    asked = job.submit(dataset.store, asked_of(dataset))
+    with pytest.raises(StoreError):
+        attempt(Dataset(Faulty(dataset.store._backend, dataset.url)), asked, models)
+    status = job.describe(dataset.store, "a-job")
+    assert (status.state, store_keys(dataset.store, "open")) == ("submitted", ["open/a-job"])
+    assert attempt(dataset, asked, models).state == "committed"
+
+
+def test_a_job_cancelled_before_it_began_ends_at_once_and_never_runs(dataset: Dataset, models: Path) -> None:
+    drop(dataset, photos(1))
+    asked = job.submit(dataset.store, asked_of(dataset))
+    assert job.cancel(dataset.store, "a-job", by="somebody").state == "cancelled"
+    assert job.cancel(dataset.store, "a-job", by="somebody").state == "cancelled"
+    with pytest.raises(JobEndedError):
+        attempt(dataset, asked, models)
+    assert dataset.numbers() == []
+    assert store_keys(dataset.store, "open") == []
+
+
+@pytest.mark.parametrize("phase", ["looking at the drop folder", "measuring", "deciding", "committing"])
+def test_a_job_cancelled_while_it_runs_commits_nothing(dataset: Dataset, models: Path, phase: str) -> None:
+    class Cancelling(Unwatched):
+        seen = ""
+
+        def phase(self, name: str, *, brief: bool = False) -> None:
+            if name == phase and not self.seen:
+                self.seen = job.cancel(dataset.store, "a-job", by="somebody").state
+
+    drop(dataset, photos(2))
+    asked, watcher = job.submit(dataset.store, asked_of(dataset)), Cancelling()
+    with pytest.raises(JobEndedError):
+        attempt(dataset, asked, models, watcher=watcher)
+    assert watcher.seen == "cancelling"
+    assert job.describe(dataset.store, "a-job").state == "cancelled"
+    assert dataset.numbers() == []
+    assert len(store_keys(dataset.store, "drop")) == 2
+
+
+def test_a_job_interrupted_ends_only_if_it_was_cancelled(dataset: Dataset, models: Path) -> None:
+    class Interrupting(Unwatched):
+        def __init__(self, cancels: bool) -> None:
+            self.cancels = cancels
+
+        def phase(self, name: str, *, brief: bool = False) -> None:
+            if name == "deciding":
+                if self.cancels:
+                    job.cancel(dataset.store, "a-job", by="somebody")
+                raise KeyboardInterrupt
+
+    drop(dataset, photos(1))
+    asked = job.submit(dataset.store, asked_of(dataset))
+    for cancels, state in ((False, "submitted"), (True, "cancelled")):
+        with pytest.raises(KeyboardInterrupt):
+            attempt(dataset, asked, models, watcher=Interrupting(cancels))
+        assert job.describe(dataset.store, "a-job").state == state
+
+
+def test_a_cancelled_job_that_had_its_version_by_then_is_committed(dataset: Dataset, models: Path) -> None:
+    drop(dataset, photos(1))
+    asked = job.submit(dataset.store, asked_of(dataset))
+    attempt(dataset, asked, models)
+    store = dataset.store
+    store.remove(store.head("jobs/a-job/ended.json"))
+    assert job.cancel(store, "a-job", by="somebody").state == "cancelling"
+    assert job_end.end_cancelled(dataset, "a-job", clock=lambda: DATE).state == "committed"
+    assert job.describe(store, "a-job").version == 1
+
+
+def test_an_attempt_stopped_at_any_change_is_followed_by_one_that_commits_the_same_once(
+    models: Path, tmp_path: Path
+) -> None:
+    """The moments between the commit, the report, the cleared drop folder and the end are among them."""
+
+    def fresh(name: str) -> tuple[Dataset, FailingStore, job.Submission]:
+        store = FailingStore(Store.open(f"memory://{name}")._backend, "memory://the-dataset")
+        dataset = Dataset(store)
+        drop(dataset, photos(3))
+        return dataset, store, job.submit(store, asked_of(dataset))
+
+    dataset, store, asked = fresh(f"{tmp_path.name}-undisturbed")
+    before = store.changes
+    expected = manifests(dataset, attempt(dataset, asked, models).version)
+    for at in range(1, store.changes - before + 1):
+        dataset, store, asked = fresh(f"{tmp_path.name}-{at}")
+        store.left, store.after = at, bool(at % 2)
+        with pytest.raises(PowerCut):
+            attempt(dataset, asked, models)
+        store.left = 10**9
+        # What came meanwhile is for another job, if this one has its version.
+        committed = dataset.numbers() == [1]
+        if committed:
+            drop(dataset, photos(1, first=9))
+        try:
+            assert attempt(dataset, asked, models).state == "committed"
+        except JobEndedError:
+            assert committed
+        assert manifests(dataset, dataset.newest()) == expected, f"stopped at change {at}"
+        assert dataset.numbers() == [1], f"stopped at change {at}"
+        assert job.describe(store, "a-job").state == "committed"
+        assert store_keys(store, "drop") == (["drop/p9.jpg"] if committed else []), f"stopped at change {at}"
+
+
+class Turnstile:
+    """Lets one of two threads pass at a time, by a drawn order that only the seed decides."""
+
+    def __init__(self, seed: int, names: tuple[str, ...]) -> None:
+        self._chance, self._names = random.Random(seed), list(names)
+        self._changed = threading.Condition()
+        self._next = self._chance.choice(self._names)
+
+    def passes(self) -> None:
+        name = threading.current_thread().name
+        with self._changed:
+            if name in self._names:
+                assert self._changed.wait_for(lambda: self._next == name, timeout=60)
+                self._draw()
+
+    def leave(self) -> None:
+        with self._changed:
+            self._names.remove(threading.current_thread().name)
+            self._draw()
+
+    def _draw(self) -> None:
+        if self._names:
+            self._next = self._chance.choice(self._names)
+        self._changed.notify_all()
+
+
+class SlowStore(Store):
+    """A real store; between two of its answers anything may happen. A picture arrives with the first version."""
+
+    turnstile: Turnstile
+    arrived = False
+
+    def get(self, key: str, *, etag: str | None = None) -> bytes:
+        self.turnstile.passes()
+        return super().get(key, etag=etag)
+
+    def create(self, key: str, data: bytes) -> None:
+        self.turnstile.passes()
+        super().create(key, data)
+        if key.startswith("versions/") and not self.arrived:
+            type(self).arrived = True
+            super().create("drop/late.jpg", pictures.photo(77, (96, 96)))
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_two_attempts_at_once_in_any_order_commit_once(models: Path, tmp_path: Path, seed: int) -> None:
+    """A lost driver that was not lost: it may not make a second version, although there is something new to take in."""
+
+    class Slow(SlowStore):
+        turnstile = Turnstile(seed, ("one", "two"))
+
+    backend = Store.open(f"memory://{tmp_path.name}")._backend
+    plain = Dataset(Store(backend, "memory://the-dataset"))
+    drop(plain, photos(2))
+    asked = job.submit(plain.store, asked_of(plain))
+    ends: dict[str, str] = {}
+
+    def work() -> None:
+        name = threading.current_thread().name
+        try:
+            ends[name] = attempt(Dataset(Slow(backend, plain.url)), asked, models).state
+        except JobEndedError:
+            ends[name] = "ended before"
+        finally:
+            Slow.turnstile.leave()
+
+    threads = [threading.Thread(target=work, name=name) for name in ("one", "two")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert "committed" in ends.values()
+    assert set(ends.values()) <= {"committed", "ended before"}
+    assert plain.numbers() == [1]
+    assert job.describe(plain.store, "a-job").version == 1
+    assert store_keys(plain.store, "drop") == ["drop/late.jpg"]
+
+
+def test_runs_without_a_submission_are_jobs_too(dataset: Dataset, models: Path) -> None:
+    drop(dataset, {**photos(2), "half.jpg": pictures.truncated()})
+    strict = parse_recipe({"dataset": dataset.url, "steps": ["ingest"], "max_error_fraction": 0.1}, where="the test")
+    with pytest.raises(JobError):
+        go(dataset, strict, models)
+    (name,) = job.ids(dataset.store)
+    failed = job.describe(dataset.store, name)
+    assert (failed.state, failed.by) == ("failed", "run")
+    assert "cannot be read" in (failed.error or "")
+    # Run again, it is the same job: what failed may have been a limit that has been lifted since.
+    outcome = go(dataset, recipe(dataset, "ingest"), models)
+    assert outcome.job is not None
+    status = job.describe(dataset.store, outcome.job)
+    assert (status.state, status.version, status.attempt) == ("committed", 1, 2)
+    with pytest.raises(JobMissingError):
+        job.cancel(dataset.store, outcome.job, by="somebody")
+
+
+@pytest.mark.parametrize("name", ["", "..", "a/b", "A", "-a", "a" * 64, "a\n", "no-such-job"])
+def test_what_is_no_job_is_missing_whatever_it_is_called(dataset: Dataset, name: str) -> None:
+    with pytest.raises(JobMissingError):
+        job.describe(dataset.store, name)
+    with pytest.raises(JobMissingError):
+        job.cancel(dataset.store, name, by="somebody")
+
+
+def test_events_go_on_after_one_that_is_known(dataset: Dataset, models: Path) -> None:
+    drop(dataset, photos(1))
+    attempt(dataset, job.submit(dataset.store, asked_of(dataset)), models)
+    said = list(job.events(dataset.store, "a-job"))
+    assert said[0]["kind"] == "submitted"
+    assert said == sorted(said, key=lambda event: str(event["id"]))
+    assert list(job.events(dataset.store, "a-job", after=said[1]["id"])) == said[2:]
+    assert len(job_events(dataset, "a-job")) == len(said)
+
+
+@pytest.mark.parametrize(
+    "forged",
+    ["", "x", "../../versions/1", "20260101T000000000000-abcdefgh-000001-evil", "9" * 200, "a\r\nb: c", "é"],
+)
+def test_an_event_id_that_nobody_gave_is_refused(dataset: Dataset, forged: str) -> None:
+    with pytest.raises(JobError, match="not the id of an event"):
+        list(job.events(dataset.store, "a-job", after=forged))
+
+
+def test_a_day_of_work_is_some_thousand_events_and_silence_is_broken(dataset: Dataset) -> None:
+    now = [DATE]
+    log = Log(dataset.store, "long", lambda: now[0])
+    log.say("running")
+    for _ in range(24 * 3600):
+        now[0] += timedelta(seconds=1)
+        log.say_progress(work={"images": 1})
+    times = [datetime.strptime(name[:21], "%Y%m%dT%H%M%S%f") for name in job.event_ids(dataset.store, "long")]
+    gaps = [(after - before).total_seconds() for before, after in pairwise(times)]
+    assert 2000 < len(gaps) < 3500
+    assert (gaps[0], gaps[-1]) == (5, 30)
+    log.say_alive()
+    assert len(job.event_ids(dataset.store, "long")) == len(times)
+    now[0] += ALIVE_EVERY
+    log.say_alive()
+    last = list(job.events(dataset.store, "long", after=job.event_ids(dataset.store, "long")[-2]))
+    assert (last[0]["kind"], last[0]["work"]) == ("alive", {"images": 1})
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "s3://bucket/cats/jobs/a-job/submitted.json; echo",
+        "s3://bucket/$(id)/jobs/a-job/submitted.json",
+        "s3://bucket/../jobs/a-job/submitted.json",
+        "s3://bucket/a//b/jobs/a-job/submitted.json",
+        "s3://bucket/cats/jobs/A/submitted.json",
+        "s3://bucket/cats/jobs/a-job/other.json",
+        "s3://bucket/cats jobs/a-job/submitted.json",
+        "s3://bucket/cats/jobs/a-job/submitted.json\n",
+        "http://169.254.169.254/jobs/a-job/submitted.json",
+        "memory://x/jobs/a-job/submitted.json",
+        "s3:///jobs/a-job/submitted.json",
+    ],
+)
+def test_an_address_that_is_none_of_a_submission_becomes_no_command(url: str) -> None:
+    with pytest.raises(JobError, match="not the URL of a submission"):
+        entry_point(url)
+
+
+def test_the_command_of_a_submission_is_plain(dataset: Dataset) -> None:
+    asked = replace_url(asked_of(dataset), "s3://bucket/dt=2026-01-15/cats_2")
+    assert entry_point(asked.url) == (
+        "python -m imageyard.ray_jobs.main 's3://bucket/dt=2026-01-15/cats_2/jobs/a-job/submitted.json'"
+    )
+
+
+def replace_url(asked: job.Submission, url: str) -> job.Submission:
+    return asked.model_copy(update={"dataset": url})
+
+
+def test_a_version_of_a_job_is_found_between_others(dataset: Dataset, models: Path) -> None:
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)  # noqa: E731
+    drop(dataset, photos(1))
+    go(dataset, recipe(dataset, "ingest"), models)
+    drop(dataset, photos(1, first=1))
+    attempt(dataset, job.submit(dataset.store, asked_of(dataset)), models)
+    drop(dataset, photos(1, first=2))
+    go(dataset, recipe(dataset, "ingest"), models)
+    found = job_end.version_of(dataset, "a-job")
+    assert found is not None
+    assert found.number == 2
+    assert job_end.version_of(dataset, "another") is None
+    assert job_end.end_failed(dataset, "a-job", "lost", clock=clock).state == "committed"
