@@ -43,6 +43,11 @@ class Inbox:
         """Whether no message is left that is to be deleted."""
         return not self._settled
 
+    @property
+    def holding(self) -> int:
+        """How many messages are held."""
+        return len(self._messages)
+
     def lag(self, now: float) -> float:
         """Age in seconds of the oldest message held, 0 if there is none; `now` in seconds since 1970."""
         sent = [held.message.sent for held in list(self._messages.values())]

@@ -15,6 +15,7 @@ from imageyard.service.watch.lying import Watched
 from imageyard.service.watch.runners import Runner
 from imageyard.service.watch.sqs import SqsQueue
 from imageyard.service.watch.watcher import Pace, Watcher
+from imageyard.service.watch.windows import Rule
 
 
 def watched_in(deployment: Deployment, catalog: Callable[[Tenant], Catalog], *, tell: Tell) -> list[Watched]:
@@ -57,8 +58,9 @@ def watch(
     `began` is given the watcher, whose `counts` and `lag` may be read from any thread. Raises QueueError if the
     deployment's queue is not there.
     """
-    queue = SqsQueue.open(deployment.queue.url) if deployment.queue is not None else None
-    pace = pace or Pace(every=60.0 if queue is None else 900.0)
+    named, asked = deployment.queue, deployment.watch
+    queue = SqsQueue.open(named.url, dead_letters=named.dead_letters) if named is not None else None
+    pace = pace or Pace(Rule(asked.window, asked.most), every=asked.every)
     watcher = Watcher(lambda: watched_in(deployment, catalog, tell=tell), runner, queue=queue, pace=pace, tell=tell)
     began(watcher)
     watcher.run(stopping)

@@ -27,8 +27,8 @@ from imageyard.service.watch.windows import Pause, Rule, closes, failed
 LONGEST_WAIT = 5
 """Seconds of a long poll; a signal is heard after that at the latest."""
 LISTERS = 4
-REFRESH = 60.0
-"""Seconds after which it is asked anew which datasets are watched."""
+REFRESH, REFRESH_SOON = 60.0, 5.0
+"""Seconds after which it is asked anew which datasets are watched; the latter when something of none has arrived."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +100,11 @@ class Watcher:
         """Whether a job or a listing runs."""
         return any(not done.done() for lane in self._lanes.values() for done in (lane.job, lane.listing) if done)
 
+    @property
+    def holding(self) -> int:
+        """How many messages are held."""
+        return self._inbox.holding if self._inbox is not None else 0
+
     def lag(self, now: float | None = None) -> float:
         """Age in seconds of the oldest message held, 0 if there is none; `now` in seconds since 1970."""
         return self._inbox.lag(time.time() if now is None else now) if self._inbox is not None else 0.0
@@ -131,9 +136,9 @@ class Watcher:
             self._inbox.delete(last=True)
             self._inbox.end()
 
-    def _refresh(self) -> None:
+    def _refresh(self, after: float = REFRESH) -> None:
         now = self._clock()
-        if now - self._refreshed < REFRESH:
+        if now - self._refreshed < after:
             return
         try:
             wanted = {one.url: one for one in self._datasets()}
@@ -160,8 +165,11 @@ class Watcher:
 
     def _take(self, inbox: Inbox, message: Message, events: Iterable[Event]) -> None:
         """Hold a message for the datasets that it tells of, as far as it tells them something."""
+        said = list(events)
+        if any(self._routes.find(event.bucket, event.key) is None for event in said):
+            self._refresh(REFRESH_SOON)  # a dataset may be new
         routed: dict[str, list[Event]] = {}
-        for event in events:
+        for event in said:
             place = self._routes.find(event.bucket, event.key)
             if place is None:
                 self._counts += Counts(unrouted=1)
@@ -170,7 +178,7 @@ class Watcher:
         if any(len(self._lanes[url].held) >= self._pace.most_held for url in routed):
             inbox.give_back(message)
             return
-        left = {url: fresh for url, said in routed.items() if (fresh := self._lanes[url].takes(said))}
+        left = {url: fresh for url, some in routed.items() if (fresh := self._lanes[url].takes(some))}
         self._counts += Counts(duplicates=sum(map(len, routed.values())) - sum(map(len, left.values())))
         inbox.hold(message, left)
         for url, fresh in left.items():
