@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, get_args
 
@@ -258,3 +260,24 @@ def test_reading_needs_no_more_than_the_scope_read(client: TestClient) -> None:
     for method, path in (("POST", "/v1/datasets"), ("PATCH", "/v1/datasets/cats"), ("DELETE", "/v1/datasets/cats")):
         body = {"name": "dogs"} if method == "POST" else {"watch": True} if method == "PATCH" else None
         assert client.request(method, path, json=body, headers=bearer(READ)).status_code == 403
+
+
+@pytest.mark.server
+def test_of_many_who_create_or_change_at_once_one_succeeds(bucket: str) -> None:
+    prefix = f"s3://{bucket}/yard"
+    apps = [create_app(deployment(prefix)) for _ in range(4)]
+    with ExitStack() as stack, ThreadPoolExecutor(8) as pool:
+        clients = [stack.enter_context(TestClient(app, headers=bearer(ADMIN))) for app in apps] * 2
+        made = list(pool.map(lambda client: client.post("/v1/datasets", json={"name": "cats"}).status_code, clients))
+        assert sorted(made) == [201] + [409] * 7
+
+        def change(client: TestClient) -> int:
+            return client.patch("/v1/datasets/cats", json={"watch": True}, headers={"If-Match": '"1"'}).status_code
+
+        changed = sorted(pool.map(change, clients))
+        assert changed[0] == 200
+        assert set(changed[1:]) <= {409, 412}
+        assert {client.get("/v1/datasets/cats").json()["settings"] for client in clients} == {2}
+        assert names(clients[0]) == ["cats"]
+        assert clients[0].get("/readyz").json()["stores"] == 2
+        assert names(clients[0]) == ["cats"]

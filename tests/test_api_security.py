@@ -355,7 +355,7 @@ def test_no_log_line_shows_a_secret(kind: str) -> None:
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("served")
-    limits = {"body_seconds": 1, "failures_per_minute": 10_000}
+    limits = {"body_seconds": 1, "head_seconds": 1, "failures_per_minute": 10_000}
     with serving(folder, configuration(f"file://{folder}/data", limits=limits)) as served:
         yield served
 
@@ -394,6 +394,27 @@ def test_a_body_in_chunks_without_a_length_is_bounded_too(served: Served) -> Non
 def test_a_body_that_trickles_is_cut_off(served: Served) -> None:
     answer = spoken(served, head("Transfer-Encoding: chunked"), *[b"1\r\n \r\n"] * 15, pause=0.2)
     assert answer.startswith(b"HTTP/1.1 408")
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        (),
+        (b"GET /healthz HTTP/1.1\r\nHost: x\r\n", *[b"X-A: b\r\n"] * 20),
+        (b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", b"G"),
+    ],
+    ids=["silent", "trickling", "after another"],
+)
+def test_a_connection_whose_request_does_not_come_is_closed(served: Served, parts: tuple[bytes, ...]) -> None:
+    answer = spoken(served, *parts, pause=0.2)
+    assert (b"200 OK" in answer) == (len(parts) == 2)
+
+
+def test_what_is_no_http_gets_a_problem_too(served: Served) -> None:
+    answer = spoken(served, b"\x16\x03\x01\x02\x00 hello\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 400")
+    assert b"application/problem+json" in answer
+    assert b"nosniff" in answer
 
 
 REFUSED = tuple(f"HTTP/1.1 {status}".encode() for status in (400, 408, 413, 422, 431, 501))

@@ -282,7 +282,7 @@ def test_a_loop_that_fails_goes_on_and_the_others_do_not_notice() -> None:
         assert stopping.wait(30)
 
     loops = (Loop("bad", bad, every=0.01, first_pause=0.01), Loop("good", waits, every=0.01))
-    with running(loops, patience=20, failed=failures.append):
+    with running(loops, stopping=threading.Event(), patience=20, failed=failures.append):
         assert mended.wait(20)
         assert good.wait(20)
     assert failures == ["bad", "bad"]

@@ -87,7 +87,7 @@ def test_a_store_without_forms_says_so(tmp_path: Path) -> None:
     with TestClient(create_app(deployment(f"file://{tmp_path}")), headers=bearer(ADMIN)) as client:
         client.post("/v1/datasets", json={"name": "cats"})
         answer = client.post("/v1/datasets/cats/uploads", json={"files": [{"name": "a.jpg", "bytes": 1}]})
-        assert answer.status_code == 501
+        assert answer.status_code == 409
         assert "no upload forms" in answer.json()["detail"]
 
 

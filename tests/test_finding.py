@@ -10,13 +10,11 @@ from hypothesis import strategies as st
 from imageyard.manifests import Dataset, Sample, Version
 from imageyard.manifests.amending import amended
 from imageyard.manifests.chunks import CHUNK, Chunks
-from imageyard.manifests.dataset import Draft
 from imageyard.manifests.diff import diff, diff_part
 from imageyard.manifests.errors import ManifestError
 from imageyard.manifests.finding import Lines, find
-from imageyard.manifests.version import ROLES, ManifestEntry, Role
-
-Held = dict[str, tuple[Role, Sample]]
+from imageyard.manifests.version import ROLES, ManifestEntry
+from versions import Held, committed, recorded
 
 
 def key_of(number: int) -> str:
@@ -33,30 +31,6 @@ def held(numbers: range, seed: int = 0, pad: int = 40) -> Held:
         )
         for number in numbers
     }
-
-
-def committed(dataset: Dataset, samples: Held) -> Version:
-    draft = dataset.draft(samples[key] for key in sorted(samples))
-    version = dataset.commit(lambda parent: recorded(parent, draft))
-    assert version is not None
-    return version
-
-
-def recorded(parent: Version | None, draft: Draft) -> Version:
-    return Version(
-        number=parent.number + 1 if parent else 1,
-        transaction=draft.transaction,
-        parent=parent.number if parent else None,
-        parent_sha256=parent.sha256 if parent else None,
-        created="2026-01-15T09:30:00.000000",
-        job="a-job",
-        fingerprint="f",
-        recipe={},
-        extractors={},
-        counts={},
-        manifests=dict(draft.manifests),
-        consumed=draft.consumed,
-    )
 
 
 def read(dataset: Dataset, version: Version) -> Held:

@@ -102,12 +102,11 @@ class Statistics(_Frozen):
 
 def statistics(dataset: Dataset, version: Version) -> Statistics:
     """The numbers of `version`: those that are kept, or counted now and kept. Reads every line at most once."""
-    key = statistics_key(version)
-    known = _kept(dataset, key)
+    known = kept(dataset, version)
     if known is not None:
         return known
     found = counted(dataset, version)
-    dataset.store.ensure(key, found.model_dump_json().encode())
+    dataset.store.ensure(statistics_key(version), found.model_dump_json().encode())
     return found
 
 
@@ -116,10 +115,10 @@ def statistics_key(version: Version) -> str:
     return f"statistics/{version.number}-{version.sha256}.json"
 
 
-def _kept(dataset: Dataset, key: str) -> Statistics | None:
-    """What is there; of what another release has written, nothing, and it is counted anew each time."""
+def kept(dataset: Dataset, version: Version) -> Statistics | None:
+    """The numbers of a version, if they have been counted; what another release has written does not count."""
     try:
-        return Statistics.model_validate_json(dataset.store.get(key))
+        return Statistics.model_validate_json(dataset.store.get(statistics_key(version)))
     except (NotFoundError, ValidationError):
         return None
 

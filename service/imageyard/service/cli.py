@@ -72,6 +72,44 @@ def run(
 
 
 @app.command()
+def watch(
+    recipes: Annotated[
+        list[Path], typer.Argument(help="Recipes, YAML files, each with its dataset.", metavar="RECIPE...")
+    ],
+    queue: Annotated[
+        str | None, typer.Option(help="URL of the SQS queue that tells of uploads; folders are listed without one.")
+    ] = None,
+    dead_letters: Annotated[
+        str | None,
+        typer.Option(help="URL of the queue for messages that are none; left to the redrive policy if unset."),
+    ] = None,
+    every: Annotated[
+        float | None, typer.Option(help="Seconds between listings: 60, or 900 beside a queue, if not given.", min=1)
+    ] = None,
+    window: Annotated[float, typer.Option(help="Seconds from the first upload to the job.", min=0)] = 30,
+    most: Annotated[int, typer.Option(help="Uploads that are not waited with.", min=1)] = 5000,
+    hide: Annotated[int, typer.Option(help="Seconds a message is hidden from other watchers.", min=4, max=43200)] = 300,
+    once: Annotated[bool, typer.Option("--once", help="Take what there is, and end.")] = False,
+    actors: Annotated[int | None, typer.Option(help="Ray actors of a job.", min=1)] = None,
+    cpus: Annotated[int, typer.Option(help="CPUs of each actor.", min=1)] = 1,
+    gpus: Annotated[float, typer.Option(help="GPUs of each actor.", min=0)] = 0,
+    ray: Annotated[
+        str,
+        typer.Option(help="Address of a Ray cluster, or of its dashboard (http://), to which jobs are submitted then."),
+    ] = "local",
+    as_json: Json = False,
+) -> None:
+    """Run recipes on what arrives in drop folders, as it arrives."""
+    from imageyard.service.watch_command import Asked, watch_datasets
+
+    asked = Asked(
+        recipes, queue, dead_letters, every, window, most, hide, once, actors, cpus, gpus, address=ray, as_json=as_json
+    )
+    if not watch_datasets(asked) and once:
+        raise typer.Exit(1)
+
+
+@app.command()
 def submit(
     recipe: Annotated[Path, typer.Argument(help="The recipe, a YAML file.")],
     ray: Annotated[str, typer.Option(help="Address of the cluster's dashboard: http://ray-head:8265.")],
@@ -130,9 +168,17 @@ def show(
     version: Number = None,
     role: Annotated[str | None, typer.Option(help="List the samples of this role.")] = None,
     limit: Annotated[int, typer.Option(help="Samples to list at most.", min=1)] = 20,
+    numbers: Annotated[
+        bool, typer.Option("--statistics", help="Count classes, tags, captions and rejections; kept in the dataset.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Describe a version: counts, recipe, manifests; with --role, its samples."""
+    """Describe a version: counts, recipe, manifests; with --role, its samples; with --statistics, its numbers."""
+    if numbers:
+        from imageyard.service.look_commands import show_statistics
+
+        show_statistics(dataset, version, as_json=as_json)
+        return
     from imageyard.service.look_commands import show_version
 
     show_version(dataset, version, role=role, limit=limit, as_json=as_json)
@@ -177,6 +223,29 @@ def undo(
     from imageyard.service.edit_commands import take_back
 
     take_back(dataset, to=to, as_json=as_json)
+
+
+@app.command()
+def act(
+    dataset: Url,
+    action: Annotated[str, typer.Argument(help="restore, reject, label, caption or split.")],
+    keys: Annotated[list[str], typer.Argument(help="The images' sha256, as `imageyard explain` says them.")],
+    reason: Annotated[str | None, typer.Option(help="With reject: why.")] = None,
+    attribute: Annotated[str | None, typer.Option(help="With label: the label attribute.")] = None,
+    name: Annotated[str | None, typer.Option("--class", help="With label: the class.")] = None,
+    new: Annotated[bool, typer.Option("--new", help="With label: the dataset need not have the class.")] = False,
+    text: Annotated[str | None, typer.Option(help="With caption: the words.")] = None,
+    to: Annotated[str | None, typer.Option(help="With split: train, validation, test or unsplit.")] = None,
+    comment: Annotated[str | None, typer.Option(help="Kept with what was said.")] = None,
+    if_version: Annotated[
+        int | None, typer.Option(help="Only if this is the newest version; it is the one you looked at.", min=1)
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Say what no recipe changes again: that images stay or go, their class, caption or split."""
+    from imageyard.service.act_command import Said, act_on
+
+    act_on(dataset, Said(action, reason, attribute, name, new, text, to, comment, if_version), keys, as_json=as_json)
 
 
 @app.command()

@@ -14,6 +14,7 @@ from imageyard.manifests.dataset import Dataset
 from imageyard.manifests.errors import ImageyardError, NotFoundError
 from imageyard.manifests.version import Version, version_key
 from imageyard.ray_jobs.statistics import Statistics, statistics
+from imageyard.service.counting import counted_apart
 
 MOST_VERSIONS = 200
 """Records kept, of which one of a million samples takes some 100 KB."""
@@ -118,7 +119,8 @@ class Reading:
         """The numbers of a version; None while those of a large one are being counted."""
         large = sum(entry.lines for entry in version.manifests.values()) > AT_ONCE
         name = ("statistics", dataset.url, version.number)
-        return self.counted(name, lambda: statistics(dataset, version), large=large)
+        count = counted_apart if large else statistics
+        return self.counted(name, lambda: count(dataset, version), large=large)
 
     def counted(self, name: Hashable, make: Callable[[], T], *, large: bool) -> T | None:
         """What `make` counts, once for each `name`; None while it is being counted, if it is `large`."""

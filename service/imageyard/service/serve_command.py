@@ -16,14 +16,14 @@ def serve(config: Path, *, host: str, port: int, dev: bool) -> None:
     deployment = load_deployment(config, dev=dev)
     deployment.check_guarded(host)
     from imageyard.service.api import create_app
-    from imageyard.service.api.reconciling import reconciling
     from imageyard.service.api.server import server_of
+    from imageyard.service.background import loops_of
     from imageyard.service.logs import log_as_json
     from imageyard.service.settings import read_settings
 
-    log_as_json()
     token = read_settings().ray_token
-    app = create_app(deployment, loops=lambda yard: reconciling(yard, token))
+    log_as_json(secrets=[token.get_secret_value()] if token is not None else [])
+    app = create_app(deployment, loops=lambda yard: loops_of(yard, token))
     server_of(app, deployment, host=host, port=port).run()
 
 

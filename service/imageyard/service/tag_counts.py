@@ -40,7 +40,7 @@ def tags_told(dataset: Dataset, version: Version, asked: TagsAsked, chunks: Chun
     whole = sum(entry.lines for entry in entries.values())
     size = sum(entry.bytes for entry in entries.values())
     lines: list[Sample] = []
-    complete = True
+    partly = False
     for role, entry in entries.items():
         wanted = -(-COUNTED * entry.lines // whole) if whole > COUNTED else entry.lines
         found = page(
@@ -53,7 +53,7 @@ def tags_told(dataset: Dataset, version: Version, asked: TagsAsked, chunks: Chun
             budget=max(1, READ * entry.bytes // max(size, 1)),
         )
         lines += [sample for _, sample in found.samples]
-        complete = complete and found.following is None
+        partly = partly or found.following is not None
 
     def samples() -> Iterator[Sample]:
         for sample in lines:
@@ -65,4 +65,4 @@ def tags_told(dataset: Dataset, version: Version, asked: TagsAsked, chunks: Chun
     for name in ("tags", "rare", "always", "near", "conflicts"):
         told[name] = told[name][: asked.top]
     del told["matrix"]
-    return {"of": whole, "complete": complete, **told}
+    return {"of": whole, "partly": partly, **told}

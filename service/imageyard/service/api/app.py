@@ -67,11 +67,10 @@ def create_app(
         import anyio.to_thread
 
         anyio.to_thread.current_default_thread_limiter().total_tokens = deployment.limits.threads
-        background = running(loops(yard), patience=deployment.limits.shutdown_seconds, failed=yard.metrics.loop_failed)
-        # Starting is a moment; stopping may take its patience, and other requests are over by then.
-        with background:
+        patience = deployment.limits.shutdown_seconds
+        # Starting is a moment; at the end, when these may be waited for, no request is open any more.
+        with running(loops(yard), stopping=yard.stopping, patience=patience, failed=yard.metrics.loop_failed):
             yield
-        yard.stopping.set()
 
     app = FastAPI(
         title="Imageyard",

@@ -3,7 +3,8 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
+from pydantic.json_schema import SkipJsonSchema
 
 from imageyard.manifests.errors import ExistsError
 from imageyard.manifests.version import Version
@@ -33,7 +34,9 @@ class NewDataset(BaseModel):
     name: str = Field(pattern=NAME, max_length=63, examples=["cats"])
     profile: Profile = Field(default="plain", description="What it is for: decides the recipe where none is given.")
     recipe: Recipe | None = _RECIPE
-    watch: bool = Field(default=False, description="Whether what arrives in the drop folder is taken in by itself.")
+    watch: StrictBool = Field(
+        default=False, description="Whether what arrives in the drop folder is taken in by itself."
+    )
 
 
 class Changes(BaseModel):
@@ -41,9 +44,9 @@ class Changes(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    profile: Profile | None = None
+    profile: Profile | SkipJsonSchema[None] = None
     recipe: Recipe | None = _RECIPE
-    watch: bool | None = None
+    watch: StrictBool | SkipJsonSchema[None] = None
 
 
 class Newest(BaseModel):

@@ -28,13 +28,14 @@ class Loop:
 
 
 @contextmanager
-def running(loops: Sequence[Loop], *, patience: float, failed: Callable[[str], None]) -> Iterator[threading.Event]:
-    """Run `loops` until the block ends, then tell them to stop and wait `patience` seconds in all.
+def running(
+    loops: Sequence[Loop], *, stopping: threading.Event, patience: float, failed: Callable[[str], None]
+) -> Iterator[None]:
+    """Run `loops` until the block ends or `stopping` is set; the end sets it, and waits `patience` seconds in all.
 
     `failed` is called with a loop's name for each turn that raised. A turn that does not end in time is abandoned: it
     is a daemon thread, and every job survives its driver's or the service's death.
     """
-    stopping = threading.Event()
     threads = [
         threading.Thread(target=_run, args=(loop, stopping, failed), name=f"imageyard-{loop.name}", daemon=True)
         for loop in loops
@@ -42,7 +43,7 @@ def running(loops: Sequence[Loop], *, patience: float, failed: Callable[[str], N
     for thread in threads:
         thread.start()
     try:
-        yield stopping
+        yield
     finally:
         stopping.set()
         for thread in threads:

@@ -52,8 +52,8 @@ class PlacedSample(BaseModel):
     key: str = Field(description="What actions name it by.")
     role: Role
     image: str | None = Field(
-        description="Where its image can be read without a key, for fifteen minutes; null where that was not asked for, "
-        "the store has no signed URLs, or the image lies outside the dataset."
+        description="Where its image can be read without a key, for fifteen minutes; null where that was not asked "
+        "for, the store has no signed URLs, or the image lies outside the dataset."
     )
     sample: dict[str, Any] = Field(description="The line of the manifest.")
 

@@ -7,6 +7,7 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
+from imageyard.service.api.patience import patient_for
 from imageyard.service.api.yard import Yard
 from imageyard.service.deployment import Deployment
 
@@ -35,7 +36,7 @@ def server_of(app: FastAPI, deployment: Deployment, *, host: str, port: int) -> 
         app,
         host=host,
         port=port,
-        http="h11",
+        http=patient_for(limits.head_seconds),
         ws="none",
         lifespan="on",
         log_config=None,

@@ -37,7 +37,7 @@ class TagsTold(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow")
 
     of: int = Field(description="Samples of the roles that were asked for.")
-    complete: bool = Field(description="Whether all of them were looked at.")
+    partly: bool = Field(description="Whether only some of them were looked at.")
     images: int = Field(description="Images counted.")
     tagged: int
     vocabulary: int
@@ -88,7 +88,7 @@ def count_tags(
     ] = None,
     top: Annotated[int, Query(ge=1, le=500, description="Tags to list at most.")] = 100,
 ) -> dict[str, Any] | Response:
-    """Of a large version, some thousand images that are as good as drawn by lot are counted; the answer says how many."""
+    """Of a large version some thousand images are counted, as good as drawn by lot; the answer says how many."""
     version = yard.reading.version(place.dataset, number)
     asked = TagsAsked(Asked(roles_of(role), where), source, tuple(trigger or ()), top)
     asked.samples.matches()

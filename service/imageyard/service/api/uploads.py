@@ -25,7 +25,7 @@ class File(BaseModel):
         description="Below the drop folder; folders may be classes. Ends as an image or a caption does.",
         examples=["normal/0001.jpg"],
     )
-    bytes: int = Field(ge=1, description="Its size: the bucket takes no other.", examples=[184213])
+    bytes: int = Field(ge=1, strict=True, description="Its size: the bucket takes no other.", examples=[184213])
     content_type: str | None = Field(
         default=None, max_length=100, description="Unset, what the name says.", examples=["image/jpeg"]
     )
@@ -59,7 +59,7 @@ class Forms(BaseModel):
     "",
     operation_id="create_upload_forms",
     summary="Forms to send images and captions with",
-    responses={**WITH_BODY, **answers(409, 501)},
+    responses={**WITH_BODY, **answers(409)},
 )
 def create_upload_forms(
     asked: Files,
@@ -86,7 +86,7 @@ def create_upload_forms(
         )
         if form is None:
             raise ProblemError(
-                501, "the store of this deployment has no upload forms; put files into the drop folder by other means"
+                409, "the store of this deployment has no upload forms; put files into the drop folder by other means"
             )
         forms.append(Form(name=file.name, key=key, url=form.url, fields=dict(form.fields)))
     note(request, files=len(forms), bytes=sum(file.bytes for file in asked.files))

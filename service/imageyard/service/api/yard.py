@@ -44,7 +44,7 @@ class Yard:
     reading: Reading = field(default_factory=Reading)
     """Versions, their samples and their numbers."""
     stopping: Event = field(default_factory=Event)
-    """Set when the server is told to stop: event streams look at it, and end."""
+    """Set when the server is told to stop: event streams and background loops look at it, and end."""
     jobs: JobLists = field(default_factory=JobLists)
     _catalogs: dict[str, Catalog] = field(default_factory=dict)
 
