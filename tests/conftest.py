@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import ministack
 from imageyard.service.local_s3 import LocalS3, serve
 from sentinel import build_sentinel
 
@@ -35,3 +36,18 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models")
     build_sentinel(folder / "sentinel")
     return folder
+
+
+@pytest.fixture(scope="session")
+def events_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ministack.Ministack]:
+    """A running server of S3 and SQS that tells queues of uploads; tests share it, so they do not stop it."""
+    with ministack.serve(tmp_path_factory.mktemp("ministack")) as server:
+        yield server
+
+
+@pytest.fixture
+def events(events_server: ministack.Ministack, monkeypatch: pytest.MonkeyPatch) -> ministack.Ministack:
+    """That server, and the environment says where it is."""
+    for name, value in events_server.environment().items():
+        monkeypatch.setenv(name, value)
+    return events_server

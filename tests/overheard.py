@@ -1,4 +1,4 @@
-"""A proxy before an S3 server that notes each request as IAM would call it, so that policies can be held to real runs."""
+"""A proxy before an S3 server that notes each request as IAM would call it, to hold policies to real runs."""
 
 import threading
 from collections.abc import Iterator

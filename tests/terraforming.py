@@ -64,6 +64,11 @@ class Applied:
         """A boto3 client for that server."""
         return client(self.url, service)
 
+    def environment(self) -> dict[str, str]:
+        """What to lay over an environment so that boto3 and obstore in it use that server."""
+        endpoints = dict.fromkeys(("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL_SQS"), self.url)
+        return {**CREDENTIALS, **endpoints, "AWS_SESSION_TOKEN": "", "AWS_EC2_METADATA_DISABLED": "true"}
+
     def role_policies(self, role: str) -> list[dict[str, Any]]:
         """The documents attached to a role."""
         iam = self.client("iam")

@@ -101,6 +101,15 @@ def test_several_captions_of_one_picture(dataset: Dataset, models: Path, blip: s
         recipe(dataset, caption(blip), caption(florence))
 
 
+def test_a_models_words_come_to_each_line_of_a_person(dataset: Dataset, models: Path, blip: str) -> None:
+    drop(dataset, {"d.jpg": pictures.photo(9, (90, 90)), "d.txt": b"1girl, solo\n1girl, hat"})
+    alone = go(dataset, recipe(dataset, "ingest", caption(blip, existing="overwrite")), models)
+    model = said(dataset, alone.version)["d.jpg"]
+    for existing in ("append", "merge"):
+        outcome = go(dataset, recipe(dataset, "ingest", caption(blip, existing=existing)), models)
+        assert said(dataset, outcome.version)["d.jpg"] == f"1girl, solo, {model}\n1girl, hat, {model}"
+
+
 def test_a_condition_limits_who_is_captioned(dataset: Dataset, models: Path, blip: str) -> None:
     outcome = go(dataset, recipe(dataset, "ingest", caption(blip, where="name == c.jpg")), models)
     assert [name for name, text in said(dataset, outcome.version).items() if text] == ["b.jpg", "c.jpg"]
@@ -192,3 +201,12 @@ def test_a_captioner_that_cannot_load_fails_the_job_before_any_work(
         go(dataset, recipe(dataset, "ingest", caption(str(broken))), models)
     assert store_keys(dataset.store, "facts") == []
     assert len(store_keys(dataset.store, "drop")) == 5
+
+
+def test_a_caption_that_asks_for_another_is_measured_although_the_image_was_measured_before(
+    dataset: Dataset, models: Path, blip: str
+) -> None:
+    second = caption(blip, max_new_tokens=7, into="caption-long", where="has caption")
+    outcome = go(dataset, recipe(dataset, "ingest", caption(blip), second), models)
+    assert {role for role, _ in by_name(dataset, outcome.version).values()} == {"unsplit"}
+    assert all(said(dataset, outcome.version, "caption-long").values())

@@ -368,6 +368,16 @@ def test_a_dry_run_shows_before_and_after_and_commits_nothing(dataset: Dataset, 
         rehearse(dataset, recipe(dataset, {"tag": {"model": str(models / "sentinel")}}), around)
 
 
+def test_no_piece_goes_on_in_the_next_line() -> None:
+    assert pieces_of("1girl, solo\n 1girl,\n\nhat") == ["1girl", "solo", "1girl", "hat"]
+
+
+def test_of_a_caption_of_several_lines_the_first_is_composed(dataset: Dataset, models: Path) -> None:
+    drop(dataset, {"e.jpg": pictures.photo(8, (96, 80)), "e.txt": b"\n1girl, solo\n1girl, hat"})
+    outcome = go(dataset, ingest(dataset, {"compose": "{caption}, end"}), models)
+    assert by_name(dataset, outcome.version)["e.jpg"][1].value("text") == "1girl, solo, end"
+
+
 def test_lines_of_a_caption_are_variants_that_stay_apart(dataset: Dataset, models: Path) -> None:
     drop(dataset, {"v.jpg": pictures.photo(20, (96, 80)), "v.txt": b"1girl, solo\na girl"})
     outcome = go(dataset, ingest(dataset, {"trigger": "sks"}), models)

@@ -6,14 +6,23 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from imageyard.manifests import Dataset
+from imageyard.ray_jobs.engine import LocalEngine
+from imageyard.service.deployment import digest_of, new_key
 from imageyard.service.local_s3 import LocalS3
-from jobs import drop, go, recipe, roles
+from imageyard.service.watch.lying import Watched
+from imageyard.service.watch.runners import LocalRunner
+from imageyard.service.watch.sqs import SqsQueue
+from imageyard.service.watch.watcher import Pace, Watcher
+from imageyard.service.watch.windows import Rule
+from jobs import DATE, drop, go, recipe, roles, store_keys
 from overheard import overhearing
 from pictures import photo
 from policies import Asked, allowed, listed
+from served import bearer, serving
 from terraforming import VARIABLES, Applied, applied, initialised
 
 BUCKET = str(VARIABLES["bucket"])
@@ -214,28 +223,84 @@ def test_nothing_goes_without_encryption_on_the_way(may: May) -> None:
     assert not may("admin", asked)
 
 
-@pytest.mark.server
-def test_a_worker_may_do_all_that_a_real_run_does(
-    s3: LocalS3, may: May, models: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def overheard(s3: LocalS3, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Asked]]:
+    """The requests to a bucket of the same name on an S3 server, to which the environment leads."""
     environment = s3.environment()
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     s3.create_bucket(BUCKET)
     with overhearing(environment["AWS_ENDPOINT_URL_S3"]) as (url, heard):
         monkeypatch.setenv("AWS_ENDPOINT_URL_S3", url)
-        dataset = Dataset.open(f"s3://{BUCKET}/teams/cats/set")
-        drop(dataset, {f"{seed}.jpg": photo(seed) for seed in range(3)} | {"broken.jpg": b"no picture"})
-        del heard[:]
-        outcome = go(dataset, recipe(dataset, "validate", "dedup"), models)
+        yield heard
+
+
+@pytest.mark.server
+def test_a_worker_may_do_all_that_a_real_run_does(overheard: list[Asked], may: May, models: Path) -> None:
+    dataset = Dataset.open(f"s3://{BUCKET}/teams/cats/run")
+    drop(dataset, {f"{seed}.jpg": photo(seed) for seed in range(3)} | {"broken.jpg": b"no picture"})
+    del overheard[:]
+    outcome = go(dataset, recipe(dataset, "ingest", "validate", "dedup"), models)
     assert len(roles(dataset, outcome.version)) == 4
-    actions = {asked.action for asked in heard}
-    assert {"s3:PutObject", "s3:GetObject", "s3:ListBucket", "s3:DeleteObject"} <= actions
-    assert [asked for asked in heard if not may("worker", asked)] == []
-    assert [asked for asked in heard if not may("trainer-cats", asked)]
+    assert {asked.action for asked in overheard} >= {"s3:PutObject", "s3:GetObject", "s3:ListBucket", "s3:DeleteObject"}
+    assert [asked for asked in overheard if not may("worker", asked)] == []
+    assert [asked for asked in overheard if not may("trainer-cats", asked)]
+
+
+@pytest.mark.server
+def test_the_service_may_do_all_that_its_requests_need(
+    overheard: list[Asked], may: May, models: Path, tmp_path: Path
+) -> None:
+    dataset = Dataset.open(f"s3://{BUCKET}/teams/cats/served")
+    drop(dataset, {f"{seed}.jpg": photo(seed) for seed in range(2)})
+    go(dataset, recipe(dataset, "ingest"), models)
+    del overheard[:]
+    key = new_key()
+    keys = [{"name": "all", "sha256": digest_of(key), "scopes": ["admin"]}]
+    config = {"tenants": [{"name": "cats", "prefix": f"s3://{BUCKET}/teams/cats", "keys": keys}]}
+    with (
+        serving(tmp_path, config) as served,
+        httpx.Client(base_url=served.url, headers=bearer(key), timeout=60) as client,
+    ):
+        assert client.get("/readyz").status_code == 200
+        assert client.post("/v1/datasets", json={"name": "served", "profile": "plain"}).status_code == 201
+        below = "/v1/datasets/served"
+        files = [{"name": "3.jpg", "bytes": 1000}]
+        assert client.post(f"{below}/uploads", json={"files": files}).status_code == 200
+        for path in ("/v1/datasets", below, f"{below}/versions", f"{below}/versions/1", f"{below}/versions/9"):
+            assert client.get(path).status_code == (404 if path.endswith("9") else 200), path
+        (sample, _) = client.get(f"{below}/versions/1/samples").json()["samples"]
+        act = {"actions": [{"action": "reject", "samples": [sample["key"]], "reason": "blurred"}]}
+        answer = client.post(f"{below}/samples:act", json=act)
+        assert answer.status_code == 200, answer.text
+    assert {asked.action for asked in overheard} >= {"s3:PutObject", "s3:GetObject", "s3:ListBucket"}
+    assert [asked for asked in overheard if not may("service", asked)] == []
 
 
 def test_the_judge_of_policies_refuses_what_it_does_not_understand() -> None:
     strange = {"Statement": [{"Effect": "Allow", "NotAction": "s3:GetObject", "Resource": "*"}]}
     with pytest.raises(ValueError, match="NotAction"):
         allowed(Asked("s3:GetObject", VERSION), identity=[strange], resource={"Statement": []})
+
+
+@pytest.mark.server
+def test_what_is_put_into_a_drop_folder_becomes_a_committed_sample(
+    yard: Applied, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name, value in yard.environment().items():
+        monkeypatch.setenv(name, value)
+    dataset = Dataset.open(f"s3://{BUCKET}/teams/dogs/set")
+    yard.client("s3").put_object(Bucket=BUCKET, Key="teams/dogs/set/drop/a dog+1.jpg", Body=photo(1))
+    queue = SqsQueue.open(yard.outputs["queue_url"], dead_letters=yard.outputs["dead_letter_queue_url"])
+    watched = [Watched(recipe(dataset, "ingest"))]
+    # No listing: the message alone must do it.
+    pace = Pace(Rule(0.1, 100), every=3600.0)
+    watcher = Watcher(lambda: watched, LocalRunner(LocalEngine, tmp_path, date=DATE), queue=queue, pace=pace)
+    deadline = time.monotonic() + 60
+    while not watcher.counts.deleted and time.monotonic() < deadline:
+        watcher.turn()
+    watcher.end()
+    assert roles(dataset, dataset.newest()) == {"a dog+1.jpg": "unsplit"}
+    assert store_keys(dataset.store, "drop") == []
+    assert (watcher.counts.deleted, watcher.counts.malformed) == (1, 0)
+    assert messages(yard, wait=2) == []

@@ -6,12 +6,6 @@ import pytest
 
 from terraforming import SOURCE, initialised, terraform
 
-GOOD = """
-region            = "eu-central-1"
-bucket            = "yard-of-cats"
-oidc_provider_arn = "arn:aws:iam::111122223333:oidc-provider/oidc.example"
-"""
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:

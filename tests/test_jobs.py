@@ -262,25 +262,31 @@ class Turnstile:
     """Lets one of two threads pass at a time, by a drawn order that only the seed decides."""
 
     def __init__(self, seed: int, names: tuple[str, ...]) -> None:
-        self._chance, self._names = random.Random(seed), list(names)
+        self._chance = random.Random(seed)
+        self._weights = dict.fromkeys(names, 1.0)
         self._changed = threading.Condition()
-        self._next = self._chance.choice(self._names)
+        self._next = names[0]
+
+    def slow_down(self) -> None:
+        """Let the thread that calls pass seldom from now on: what it has yet to do comes late."""
+        with self._changed:
+            self._weights[threading.current_thread().name] = self._chance.choice([1.0, 0.1, 0.001])
 
     def passes(self) -> None:
         name = threading.current_thread().name
         with self._changed:
-            if name in self._names:
+            if name in self._weights:
                 assert self._changed.wait_for(lambda: self._next == name, timeout=60)
                 self._draw()
 
     def leave(self) -> None:
         with self._changed:
-            self._names.remove(threading.current_thread().name)
+            del self._weights[threading.current_thread().name]
             self._draw()
 
     def _draw(self) -> None:
-        if self._names:
-            self._next = self._chance.choice(self._names)
+        if self._weights:
+            (self._next,) = self._chance.choices(list(self._weights), list(self._weights.values()))
         self._changed.notify_all()
 
 
@@ -299,6 +305,7 @@ class SlowStore(Store):
         super().create(key, data)
         if key.startswith("versions/") and not self.arrived:
             type(self).arrived = True
+            self.turnstile.slow_down()
             super().create("drop/late.jpg", pictures.photo(77, (96, 96)))
 
 

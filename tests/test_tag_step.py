@@ -325,6 +325,12 @@ def test_a_rating_that_a_person_wrote_as_a_word_counts_and_one_without_a_name_do
     assert reason(by_name(dataset, judged.version)["red.png"][1]).startswith("not-safe: rated questionable (0.9997)")
 
 
+def test_tags_on_several_lines_of_a_person_are_not_run_together(dataset: Dataset, models: Path) -> None:
+    drop(dataset, {"red.png": RED, "red.txt": b"mychar, dress\nmychar, hat"})
+    outcome = tag(dataset, models, existing="append", threshold=0.9)
+    assert tags_of(dataset, outcome.version)["red.png"][:3] == ["mychar", "dress", "hat"]
+
+
 @pytest.mark.parametrize("existing", ["overwrite", "skip", "append", "merge"])
 def test_tags_that_a_person_gave_are_never_touched(dataset: Dataset, models: Path, existing: str) -> None:
     drop(dataset, PICTURES)

@@ -1,4 +1,4 @@
-"""The watcher over real stores and real runs: whatever becomes of events, every object ends in one sample or rejection."""
+"""The watcher over real stores and runs: whatever becomes of events, every object ends in one sample or rejection."""
 
 import hashlib
 import itertools
@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 
 import pictures
 from imageyard.manifests import Dataset
-from imageyard.manifests.errors import JobError
+from imageyard.manifests.errors import JobError, QueueError
 from imageyard.manifests.version import ROLES
 from imageyard.ray_jobs.engine import LocalEngine
 from imageyard.ray_jobs.recipe import parse_recipe
 from imageyard.service.watch.counts import Counts
 from imageyard.service.watch.lying import Mark, Routes, Watched
 from imageyard.service.watch.runners import LocalRunner, Ran
+from imageyard.service.watch.sqs import Message
 from imageyard.service.watch.watcher import Pace, Watcher
 from imageyard.service.watch.windows import LONGEST_PAUSE, Pause, Rule, Window, closes, failed, grown
 from jobs import DATE, drop, store_keys
@@ -431,6 +432,129 @@ def test_the_lag_is_the_age_of_the_oldest_message_held(tmp_path: Path) -> None:
     assert world.watcher.lag(100.0) == 100.0  # the queue of the test sent it in 1970
     world.pass_(30)
     assert world.watcher.lag(100.0) == 0
+
+
+class During:
+    """A runner during whose first job something else happens, after it has looked at the drop folder."""
+
+    at_once = 1
+
+    def __init__(self, inner: LocalRunner) -> None:
+        self.inner = inner
+        self.happens: Callable[[], None] | None = None
+
+    def run(self, watched: Watched, lying: Collection[Mark], stopping: Callable[[], bool]) -> Ran:
+        ran = self.inner.run(watched, lying, stopping)
+        if self.happens is not None:
+            self.happens()
+            self.happens = None
+        return ran
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_caption_that_comes_while_a_job_runs_is_not_taken_for_one_that_waits(tmp_path: Path, told: bool) -> None:
+    runner = During(LocalRunner(LocalEngine, tmp_path, date=DATE))
+    world = World(tmp_path, runner=runner)
+    runner.happens = lambda: world.upload("a.txt", b"words", told=told) and None
+    world.upload("a.jpg", GOOD[0])
+    world.pass_(30)
+    world.pass_(30)
+    newest = world.dataset.newest()
+    assert newest is not None
+    assert [sample.value("caption") for sample in world.dataset.read(newest, "unsplit")] == ["words"]
+    assert store_keys(world.dataset.store, "drop") == []
+
+
+def test_a_message_that_was_lost_is_held_again_when_it_comes_again(tmp_path: Path) -> None:
+    world = World(tmp_path, pace=Pace(Rule(300, 5), every=1000, hide=60))
+    world.upload("a.jpg", GOOD[0])
+    world.turn()
+    world.clock.pass_(61)  # it is shown again, and another receives it
+    assert world.queue is not None
+    world.queue.receive(wait=0, hide=10, most=1)
+    world.turn()
+    world.clock.pass_(11)
+    world.turn(2)
+    assert len(world.queue.shown) == 1
+    world.pass_(300)
+    assert outcome(world.dataset) == {key_of(GOOD[0]): None}
+    assert world.queue.shown == {}
+
+
+class StoppedMidway:
+    """A runner during whose jobs the watcher is told to stop."""
+
+    at_once = 1
+
+    def __init__(self, inner: LocalRunner) -> None:
+        self.inner = inner
+        self.stop: Callable[[], None] = lambda: None
+
+    def run(self, watched: Watched, lying: Collection[Mark], stopping: Callable[[], bool]) -> Ran:
+        self.stop()
+        return self.inner.run(watched, lying, stopping)
+
+
+def test_a_watcher_that_is_told_to_stop_stops_its_job_and_gives_everything_back(tmp_path: Path) -> None:
+    runner = StoppedMidway(LocalRunner(LocalEngine, tmp_path, date=DATE))
+    world = World(tmp_path, runner=runner)
+    runner.stop = world.watcher.stop
+    world.upload("a.jpg", GOOD[0])
+    world.turn(2)
+    world.clock.pass_(30)
+    world.watcher.run()
+    assert world.dataset.numbers() == []
+    assert [kind for kind, _ in world.said if kind != "found"] == ["stopped"]
+    assert world.queue is not None
+    assert [at for at, _ in world.queue.shown.values()] == [world.clock.now]
+    world.more = {}
+    world.start()
+    world.pass_(30)
+    assert outcome(world.dataset) == {key_of(GOOD[0]): None}
+
+
+class Away(MemoryQueue):
+    """A queue that cannot be asked."""
+
+    away = True
+
+    def receive(self, *, wait: int, hide: int, most: int) -> list[Message]:
+        if self.away:
+            raise QueueError("the queue cannot be reached")
+        return super().receive(wait=wait, hide=hide, most=most)
+
+
+def test_while_the_queue_is_away_listing_goes_on_and_the_queue_is_asked_ever_more_rarely(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.queue = queue = Away(world.clock)
+    world.start()
+    world.upload("a.jpg", GOOD[0])
+    for _ in range(40):
+        world.pass_(30)
+    assert outcome(world.dataset) == {key_of(GOOD[0]): None}
+    assert 4 < len(world.kinds("queue")) < 12
+    queue.away = False
+    for _ in range(40):
+        world.pass_(30)
+    assert queue.shown == {}
+    assert world.watcher.counts.jobs == 1
+
+
+def test_messages_for_which_there_is_no_room_come_again(tmp_path: Path) -> None:
+    runner = Stubborn(LocalRunner(LocalEngine, tmp_path, date=DATE), "dogs")
+    world = World(tmp_path, "cats", "dogs", runner=runner, pace=Pace(Rule(30, 5), every=1000, hide=60, most_held=3))
+    for number in range(6):
+        world.upload(f"{number}.jpg", pictures.photo(number, (48, 48)), dataset="dogs")
+    world.upload("a.jpg", GOOD[0], dataset="cats")
+    world.pass_(30)
+    assert world.watcher.counts.given_back == 3
+    assert outcome(world.datasets["cats"]) == {key_of(GOOD[0]): None}
+    runner.fails = ""
+    for _ in range(60):
+        world.pass_(30)
+    assert len(outcome(world.datasets["dogs"])) == 6
+    assert world.queue is not None
+    assert world.queue.shown == {}
 
 
 # --- whatever happens ---

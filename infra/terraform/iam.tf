@@ -65,8 +65,15 @@ resource "aws_iam_policy" "service" {
         Effect = "Allow"
         Action = ["s3:PutObject", "s3:AbortMultipartUpload"]
         Resource = flatten([for prefix in local.prefixes : [
-          for folder in ["drop", "facts", "jobs", "manifests", "open", "settings", "versions"] : "${local.bucket_arn}/${prefix}/*/${folder}/*"
+          for folder in ["drop", "jobs", "manifests", "open", "settings", "versions"] : "${local.bucket_arn}/${prefix}/*/${folder}/*"
         ]])
+      },
+      {
+        # Whether the store creates only once is asked with an object that is made and then refused.
+        Sid      = "Probe"
+        Effect   = "Allow"
+        Action   = "s3:PutObject"
+        Resource = [for prefix in local.prefixes : "${local.bucket_arn}/${prefix}/.imageyard-probe"]
       },
       {
         Sid      = "EndJobs"

@@ -18,9 +18,10 @@ _END = re.compile(r"\s*(?:,|$)")
 
 
 def pieces_of(text: str) -> list[str]:
-    """The pieces of a caption, stripped, without empty ones; an emphasised group is one piece."""
+    """The pieces of a caption, stripped, without empty ones; an emphasised group is one piece, and no piece goes on
+    in the next line."""
     found: list[str] = []
-    at, whole = 0, " ".join(text.split())
+    at, whole = 0, SEPARATOR.join(" ".join(line.split()) for line in text.splitlines())
     while at < len(whole):
         while at < len(whole) and whole[at] in " ,":
             at += 1

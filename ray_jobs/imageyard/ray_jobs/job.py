@@ -258,9 +258,13 @@ def _is_there(store: Store, key: str) -> bool:
 
 
 def _same(stands: Submission, asked: Submission) -> Submission:
-    """What stands, if it asks for the same. When it was asked does not count."""
-    if stands != asked.model_copy(update={"created": stands.created}):
-        raise JobTakenError(f"{asked.dataset}: job {asked.id} was submitted before, with other contents")
+    """What stands, if it asks for the same. When it was asked, and with which key, does not count."""
+    if stands.request is not None and asked.request is not None:
+        same = stands.request == asked.request
+    else:
+        same = stands == asked.model_copy(update={"created": stands.created, "by": stands.by})
+    if not same:
+        raise JobTakenError(f"job {asked.id} was submitted before, with other contents")
     return stands
 
 

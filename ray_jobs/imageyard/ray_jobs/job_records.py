@@ -60,6 +60,8 @@ class Submission(BaseModel):
     drop: bool = True
     """Whether what lies in the drop folder is taken in, if the recipe takes in anything."""
     options: Options = Options()
+    request: str | None = None
+    """sha256 of what was sent, where what is asked for was worked out from it and from what held at the time."""
 
     @property
     def key(self) -> str:

@@ -198,14 +198,15 @@ class _Run:
         world: World,
     ) -> State:
         """The state after all steps, with what they want measured of images that stand when the others have decided."""
-        asked: set[str] = set()
+        asked: set[tuple[str, str]] = set()
         while True:
             self._around.watcher.phase("deciding")
             if not any(extractor.deferred for extractor in self._extractors.values()):
                 return decided(self._recipe, samples, events, late, world)
             state = decided(self._recipe, samples, events, late, replace(world, waiting=True))
             shards = wanted(self._recipe, state, world, self._size)
-            new = {item.id for shard in shards for item in shard.items} - asked
+            every = {(one.identity(), item.id) for shard in shards for one in shard.extractors for item in shard.items}
+            new = every - asked
             if not new:
                 return decided(self._recipe, samples, events, late, world) if shards else state
             self._work(shards)

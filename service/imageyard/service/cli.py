@@ -72,6 +72,44 @@ def run(
 
 
 @app.command()
+def watch(
+    recipes: Annotated[
+        list[Path], typer.Argument(help="Recipes, YAML files, each with its dataset.", metavar="RECIPE...")
+    ],
+    queue: Annotated[
+        str | None, typer.Option(help="URL of the SQS queue that tells of uploads; folders are listed without one.")
+    ] = None,
+    dead_letters: Annotated[
+        str | None,
+        typer.Option(help="URL of the queue for messages that are none; left to the redrive policy if unset."),
+    ] = None,
+    every: Annotated[
+        float | None, typer.Option(help="Seconds between listings: 60, or 900 beside a queue, if not given.", min=1)
+    ] = None,
+    window: Annotated[float, typer.Option(help="Seconds from the first upload to the job.", min=0)] = 30,
+    most: Annotated[int, typer.Option(help="Uploads that are not waited with.", min=1)] = 5000,
+    hide: Annotated[int, typer.Option(help="Seconds a message is hidden from other watchers.", min=4, max=43200)] = 300,
+    once: Annotated[bool, typer.Option("--once", help="Take what there is, and end.")] = False,
+    actors: Annotated[int | None, typer.Option(help="Ray actors of a job.", min=1)] = None,
+    cpus: Annotated[int, typer.Option(help="CPUs of each actor.", min=1)] = 1,
+    gpus: Annotated[float, typer.Option(help="GPUs of each actor.", min=0)] = 0,
+    ray: Annotated[
+        str,
+        typer.Option(help="Address of a Ray cluster, or of its dashboard (http://), to which jobs are submitted then."),
+    ] = "local",
+    as_json: Json = False,
+) -> None:
+    """Run recipes on what arrives in drop folders, as it arrives."""
+    from imageyard.service.watch_command import Asked, watch_datasets
+
+    asked = Asked(
+        recipes, queue, dead_letters, every, window, most, hide, once, actors, cpus, gpus, address=ray, as_json=as_json
+    )
+    if not watch_datasets(asked) and once:
+        raise typer.Exit(1)
+
+
+@app.command()
 def submit(
     recipe: Annotated[Path, typer.Argument(help="The recipe, a YAML file.")],
     ray: Annotated[str, typer.Option(help="Address of the cluster's dashboard: http://ray-head:8265.")],

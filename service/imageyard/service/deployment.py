@@ -71,6 +71,19 @@ class Queue(_Part):
 
     url: str = Field(pattern=r"^https?://[A-Za-z0-9./\[\]:_-]+$", max_length=512)
     """Of the SQS queue."""
+    dead_letters: str | None = Field(default=None, pattern=r"^https?://[A-Za-z0-9./\[\]:_-]+$", max_length=512)
+    """Of the queue for messages that nobody can read; unset, they are left to the redrive policy."""
+
+
+class Watch(_Part):
+    """When what arrives in a drop folder is taken in."""
+
+    window: float = Field(default=30, gt=0, le=3600)
+    """Seconds from the first arrival to the job that takes it in; a caption has as long to follow its image."""
+    most: int = Field(default=5000, ge=1, le=1_000_000)
+    """Arrivals after which the job begins at once."""
+    every: float = Field(default=300, ge=1, le=86_400)
+    """Seconds between listings of a drop folder, which find what no event told of."""
 
 
 class Models(_Part):
@@ -129,6 +142,7 @@ class Deployment(_Part):
     tenants: tuple[Tenant, ...] = Field(min_length=1)
     ray: Ray | None = None
     queue: Queue | None = None
+    watch: Watch = Watch()
     models: Models = Models()
     metrics: Metrics | None = None
     limits: Limits = Limits()

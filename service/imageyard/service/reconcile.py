@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from imageyard.manifests.dataset import Dataset
 from imageyard.manifests.errors import ClusterError, ImageyardError, JobError, JobMissingError
@@ -28,6 +29,10 @@ FIRST_PAUSE, LONGEST_PAUSE = 5.0, 300.0
 """Seconds before an attempt that follows a failed one; they double."""
 LONGEST_AWAY = 60.0
 """Seconds at most between two looks whether a cluster that is away has come back."""
+
+
+Heard = Callable[[str, str, str, Mapping[str, Any]], None]
+"""Called with the dataset's URL, the job, the id of an event and the event, of every open job: for numbers of all."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +99,10 @@ class Reconciler:
         limits: Limits | None = None,
         clock: job.Clock = lambda: datetime.now(UTC),
         monotonic: Callable[[], float] = time.monotonic,
+        heard: Heard | None = None,
     ) -> None:
+        self._heard = heard
+        self._told: dict[tuple[str, str], str] = {}
         self._datasets = datasets
         self._ray = ray
         self._limits = limits or Limits()
@@ -123,6 +131,9 @@ class Reconciler:
             logger.warning("%s", error)
         else:
             self._away = 0
+            for url, name in self._seen.keys() - known:
+                self._tell(url, name)  # it has ended since
+                self._told.pop((url, name), None)
             self._seen = {key: seen for key, seen in self._seen.items() if key in known}
             self._asked = {key: asked for key, asked in self._asked.items() if key in known}
         return Pass(now.open, now.live, away, tuple(now.troubles))
@@ -140,6 +151,7 @@ class Reconciler:
             name = marker.key.rsplit("/", 1)[-1]
             known.add((url, name))
             now.open += 1
+            self._tell(url, name)
             if now.live >= self._limits.most and self._seen.get((url, name), Seen()).number == 0:
                 continue  # nothing can be done for one that waits for its first attempt
             try:
@@ -153,6 +165,18 @@ class Reconciler:
             except ImageyardError as error:
                 now.troubles.append(str(error))
         return known
+
+    def _tell(self, url: str, name: str) -> None:
+        """Tell who listens of what was said since the last look."""
+        if self._heard is None or url not in self._opened:
+            return
+        store = self._opened[url].store
+        try:
+            for one in job.event_ids(store, name, after=self._told.get((url, name))):
+                self._heard(url, name, one, job.event(store, name, one))
+                self._told[url, name] = one
+        except ImageyardError as error:
+            logger.warning("job %s: its events are told later: %s", name, error)
 
     def submission(self, store: Store, name: str) -> job.Submission:
         """What was submitted under that name; it never changes."""

@@ -17,12 +17,14 @@ def serve(config: Path, *, host: str, port: int, dev: bool) -> None:
     deployment.check_guarded(host)
     from imageyard.service.api import create_app
     from imageyard.service.api.server import server_of
+    from imageyard.service.background import loops_of
     from imageyard.service.logs import log_as_json
     from imageyard.service.settings import read_settings
 
     token = read_settings().ray_token
     log_as_json(secrets=[token.get_secret_value()] if token is not None else [])
-    server_of(create_app(deployment), deployment, host=host, port=port).run()
+    app = create_app(deployment, loops=lambda yard: loops_of(yard, token))
+    server_of(app, deployment, host=host, port=port).run()
 
 
 def show_key(*, name: str, scopes: Sequence[str], as_json: bool) -> None:

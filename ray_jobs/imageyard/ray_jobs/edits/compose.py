@@ -35,8 +35,8 @@ class Compose(Edit):
     shorthand: ClassVar[str] = "template"
 
     template: str = Field(default="{caption}, {tags}", min_length=1, max_length=1_000)
-    """Plain text with {tags}, {caption}, {caption-…}, {class}, {folder}, {name} (without its ending), {rating},
-    {label.<attribute>}. Commas and spaces around what is empty go."""
+    """Plain text with {tags}, {caption} and {caption-…} (of several lines the first), {class}, {folder}, {name}
+    (without its ending), {rating}, {label.<attribute>}. Commas and spaces around what is empty go."""
     most_tags: int | None = Field(default=None, ge=1)
     """Of the tags, the first so many."""
 
@@ -96,7 +96,10 @@ class Compose(Edit):
             return file.rpartition(".")[0] or file
         attribute = RATING if name == RATING else name.removeprefix("label.")
         value = (sample.metadata(attribute) or {}).get("class-name", sample.value(attribute))
-        return " ".join(str(value).split()) if isinstance(value, str | int | float) else ""
+        said = str(value) if isinstance(value, str | int | float) else ""
+        if name.startswith(CAPTION):  # lines are variants
+            said = next((line for line in said.splitlines() if line.strip()), "")
+        return " ".join(said.split())
 
 
 def _triggers(sample: Sample) -> list[str]:

@@ -139,7 +139,10 @@ def _by_person(sample: Sample, attribute: str) -> bool:
 
 
 def both(words: str, text: str, *, once: bool) -> str:
-    """A person's words and then a model's; `once` leaves out pieces that stand there already."""
+    """A person's words and then a model's, on each line of them; `once` leaves out pieces that stand there already."""
+    lines = [line for line in words.splitlines() if line.strip()]
+    if len(lines) > 1:
+        return "\n".join(both(line, text, once=once) for line in lines)
     if once:
         return joined(unique([*pieces_of(words), *pieces_of(text)]))
     ends = is_prose(words) and words.rstrip()[-1:] in (".", "!", "?")

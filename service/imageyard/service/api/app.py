@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from fastapi import APIRouter, FastAPI
 from fastapi.telemetry import TelemetryConfig
 
-from imageyard.service.api import datasets, health, problems, samples, statistics, uploads, versions
+from imageyard.service.api import datasets, health, jobs, problems, samples, statistics, uploads, versions
 from imageyard.service.api.edge import Edge
 from imageyard.service.api.gate import Gate
 from imageyard.service.api.loops import Loop, running
@@ -33,7 +33,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     health.router,
     datasets.router,
     uploads.router,
-    # jobs.router
+    jobs.router,
     versions.router,
     samples.router,
     statistics.router,

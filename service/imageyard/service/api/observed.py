@@ -6,10 +6,12 @@ import threading
 from collections import Counter as Counts
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from imageyard.service.watch.counts import Counts as Watching
 
 MOST_JOBS = 10_000
 """Jobs, and datasets, remembered: for one forgotten, late events may be counted anew."""
@@ -72,6 +74,10 @@ class Observed:
         self._conflicts = Counter("imageyard_commit_conflicts", "Commits that lost to another.", registry=registry)
         self._lag = Gauge("imageyard_queue_lag_seconds", "Age of the oldest event not taken in.", registry=registry)
         self._waiting = Gauge("imageyard_queue_messages", "Events not taken in.", registry=registry)
+        self._watched = Counter(
+            "imageyard_watched", "What became of messages, windows and their jobs.", ("what",), registry=registry
+        )
+        self._counted = Watching()
         for state in OPEN:
             self._open.labels(state).set(0)
 
@@ -102,6 +108,13 @@ class Observed:
         """How old the oldest event is that was not taken in, and how many there are."""
         self._lag.set(lag_seconds)
         self._waiting.set(messages)
+
+    def watched(self, counts: Watching) -> None:
+        """What a watcher has done by now; one that begins anew counts from nothing."""
+        for part in fields(counts):
+            now, before = getattr(counts, part.name), getattr(self._counted, part.name)
+            self._watched.labels(part.name).inc(now - before if now >= before else now)
+        self._counted = counts
 
     def _move(self, job: _Job, state: str) -> None:
         if state == job.state or job.state in ENDED:

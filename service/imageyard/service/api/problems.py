@@ -19,6 +19,8 @@ from imageyard.manifests.errors import (
     ExistsError,
     ImageyardError,
     JobError,
+    JobMissingError,
+    JobTakenError,
     ModelError,
     NotFoundError,
     RecipeError,
@@ -65,6 +67,8 @@ _KINDS: tuple[tuple[type[ImageyardError], int], ...] = (
     (CommitError, 409),
     (RecipeError, 422),
     (ModelError, 422),
+    (JobMissingError, 404),
+    (JobTakenError, 422),
     (JobError, 409),
 )
 _log = logging.getLogger("imageyard.service")

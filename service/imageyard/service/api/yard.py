@@ -19,6 +19,7 @@ from imageyard.service.api.readiness import Readiness
 from imageyard.service.api.streams import Streams
 from imageyard.service.catalog import Catalog
 from imageyard.service.deployment import Deployment, Tenant
+from imageyard.service.job_lists import JobLists
 from imageyard.service.reading import Reading
 from imageyard.service.stores import Stores
 
@@ -44,6 +45,7 @@ class Yard:
     """Versions, their samples and their numbers."""
     stopping: Event = field(default_factory=Event)
     """Set when the server is told to stop: event streams and background loops look at it, and end."""
+    jobs: JobLists = field(default_factory=JobLists)
     _catalogs: dict[str, Catalog] = field(default_factory=dict)
 
     @classmethod

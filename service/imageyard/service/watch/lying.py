@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from imageyard.manifests.dataset import Dataset
@@ -21,6 +23,8 @@ class Watched:
     """A dataset and the recipe that is run on what arrives."""
 
     recipe: Recipe
+    written: Mapping[str, Any] = field(default_factory=dict)
+    """The recipe as it was written, for jobs that are submitted."""
 
     @property
     def url(self) -> str:

@@ -38,7 +38,7 @@ class Queue(Protocol):
     """What a watcher asks of a queue. Every method raises QueueError if the queue cannot be asked."""
 
     def receive(self, *, wait: int, hide: int, most: int) -> Sequence[Message]:
-        """Up to `most` messages, hidden for `hide` seconds; if there is none, the first that comes in `wait` seconds."""
+        """Up to `most` messages, hidden for `hide` seconds; if none is there, what comes within `wait` seconds."""
         ...
 
     def hide(self, messages: Sequence[Message], seconds: int) -> set[str]:

@@ -1,0 +1,36 @@
+"""The service's own reconcile loop: it looks after the submitted jobs of every tenant, and counts what they say."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+from pydantic import SecretStr
+
+from imageyard.ray_jobs.submit import RayJobs
+from imageyard.service.api.loops import Loop
+from imageyard.service.api.yard import Yard
+from imageyard.service.reconcile import Reconciler
+
+EVERY = 2.0
+"""Seconds between two looks."""
+
+
+def reconciling(yard: Yard, token: SecretStr | None) -> tuple[Loop, ...]:
+    """The loop, where the deployment names a Ray cluster; `token` is the cluster's."""
+    if yard.deployment.ray is None:
+        return ()
+    ray = RayJobs(yard.deployment.ray.address, token.get_secret_value() if token is not None else None)
+    loop = Reconciler(lambda: _datasets(yard), ray, clock=yard.clock, heard=yard.metrics.observed.event)
+
+    def turn(stopping: threading.Event) -> None:
+        loop.once()
+
+    return (Loop("reconcile", turn, EVERY),)
+
+
+def _datasets(yard: Yard) -> Iterator[str]:
+    """URLs of every folder that may be a dataset: one whose settings say that it is deleted may have jobs that run."""
+    for tenant in yard.deployment.tenants:
+        for name in yard.stores.open(tenant.prefix).folders():
+            yield f"{tenant.prefix}/{name}"
