@@ -11,17 +11,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from typer.testing import CliRunner
 
 from imageyard.manifests import Dataset, Sample, Version
 from imageyard.manifests.chunks import Chunks
 from imageyard.manifests.diff import diff
-from imageyard.manifests.errors import SampleError, StaleError, VersionError
+from imageyard.manifests.errors import ImageyardError, SampleError, StaleError, VersionError
 from imageyard.manifests.version import ROLES
 from imageyard.ray_jobs import job
 from imageyard.ray_jobs.actions import MOST_SAMPLES, Actions
 from imageyard.ray_jobs.statistics import statistics
 from imageyard.ray_jobs.undoing import undo
 from imageyard.ray_jobs.verdicts import Acted, Acting, act
+from imageyard.service.cli import app
 from jobs import by_name, drop, go, job_events, manifests, reason, recipe, roles
 from pictures import corrupt, photo, recompressed
 
@@ -476,3 +478,39 @@ def test_whatever_a_person_says_stands_after_whatever_recipe(
             assert "said by a person" in str(sample.value("caption"))
         if kind == "label":
             assert (sample.metadata("anomaly-label") or {})["class-name"] == "anomaly"
+
+
+def invoke(*arguments: str) -> str:
+    result = CliRunner().invoke(app, list(arguments), catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_the_command_line_acts_and_tells_the_numbers(dataset: Dataset) -> None:
+    one, other = at(dataset, "e.jpg")[1].key, at(dataset, "normal/b.jpg")[1].key
+    told = json.loads(invoke("act", dataset.url, "reject", one, other, "--reason", "dark", "--json"))
+    assert told == {"dataset": dataset.url, "version": 2, "changed": sorted([one, other])}
+    assert "says so already" in invoke("act", dataset.url, "reject", one, "--reason", "dark")
+    label = ("act", dataset.url, "label", one, "--attribute", "quality", "--class", "good", "--new")
+    assert "committed version 3" in invoke(*label)
+    assert at(dataset, "e.jpg")[1].metadata("quality") is not None
+    numbers = json.loads(invoke("show", dataset.url, "--statistics", "--json"))
+    assert numbers["labels"]["quality"]["images"] == 1
+    assert "quality" in invoke("show", dataset.url, "--statistics")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (("reject",), "reason: Field required"),
+        (("restore", "--reason", "x"), "reason: Extra inputs are not permitted"),
+        (("split", "--to", "nowhere"), "to: Input should be"),
+        (("erase",), "erase: Input tag 'erase'"),
+        (("restore", "--if-version", "9"), "version 1 is the newest, not 9"),
+    ],
+)
+def test_the_command_line_says_what_an_action_lacks(dataset: Dataset, arguments: tuple[str, ...], why: str) -> None:
+    action, *options = arguments
+    with pytest.raises(ImageyardError) as caught:
+        CliRunner().invoke(app, ["act", dataset.url, action, "0" * 64, *options], catch_exceptions=False)
+    assert str(caught.value).startswith(why) or why in str(caught.value)

@@ -11,6 +11,9 @@ from imageyard.manifests.sample import Sample
 from imageyard.manifests.store import Store
 from imageyard.manifests.version import ROLES, ManifestEntry, Role, Version
 
+_LEAPS, _GUESSES = 3, 40
+"""Looks that go as far as the difference of keys says, and looks before a search goes on by halves."""
+
 
 class Line(NamedTuple):
     """A line where it stands."""
@@ -67,13 +70,25 @@ class Lines:
 
     def place(self, key: str) -> int:
         """Where the first line begins whose key is not before `key`; the end of the manifest if there is none."""
-        low, high = 0, self._entry.bytes
+        low, high = 0, self._entry.bytes if key else 0
+        # Keys are digests, so how far on a key stands says nearly where: a few reads instead of a dozen. From there by
+        # steps that double, so that the place is soon between two lines; by halves if digests they are not.
+        guess, step, below, tries = int(_share(key) * high), 4096, None, 0
         while low < high:
-            line = self.at(self._start((low + high) // 2, low))
+            if tries > _GUESSES or not low <= guess < high:
+                guess = (low + high) // 2
+            line = self.at(self._start(guess, low))
+            tries += 1
             if line.sample.key < key:
                 low = line.end
+                step = 2 * step if below else 4096
+                ahead = int((_share(key) - _share(line.sample.key)) * self._entry.bytes)
+                guess, below = low + (ahead if tries < _LEAPS else 0) + step, True
             else:
                 high = line.offset
+                step = 4096 if below else 2 * step
+                back = int((_share(line.sample.key) - _share(key)) * self._entry.bytes)
+                guess, below = high - (back if tries < _LEAPS else 0) - step, False
         return low
 
     def find(self, key: str) -> Line | None:
@@ -97,6 +112,14 @@ class Lines:
 
     def _chunk(self, number: int) -> bytes:
         return self._chunks.read(self._store, self._entry.key, self._entry.bytes, number)
+
+
+def _share(key: str) -> float:
+    """Of all digests the share that comes before `key`; a half for what is none."""
+    try:
+        return int(key[:12], 16) / 16**12
+    except ValueError:
+        return 0.5
 
 
 class Found(NamedTuple):

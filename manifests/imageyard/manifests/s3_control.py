@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from imageyard.manifests.errors import ChangedError, NotFoundError, StoreError
@@ -125,6 +126,13 @@ class S3Control:
             )
         return Form(signed["url"], dict(signed["fields"]))
 
+    @cached_property
+    def _signer(self) -> Any:
+        """A client that signs URLs by version 4; by itself boto3 may take version 2, which many servers refuse."""
+        from botocore.config import Config
+
+        return self.session.client("s3", config=Config(signature_version="s3v4"))
+
     def sign(self, key: str, *, expires: timedelta, filename: str) -> str:
         """A presigned GET whose answer asks a browser to save it as `filename`."""
         asked = {
@@ -133,7 +141,7 @@ class S3Control:
             "ResponseContentDisposition": f'attachment; filename="{filename}"',
         }
         with self._errors(key):
-            return str(self.client.generate_presigned_url("get_object", asked, ExpiresIn=int(expires.total_seconds())))
+            return str(self._signer.generate_presigned_url("get_object", asked, ExpiresIn=int(expires.total_seconds())))
 
     def _remove_after_look(self, entry: Entry) -> bool:
         """For servers without conditional deletion: a moment lies between the look and the deletion."""

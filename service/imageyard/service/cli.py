@@ -168,9 +168,17 @@ def show(
     version: Number = None,
     role: Annotated[str | None, typer.Option(help="List the samples of this role.")] = None,
     limit: Annotated[int, typer.Option(help="Samples to list at most.", min=1)] = 20,
+    numbers: Annotated[
+        bool, typer.Option("--statistics", help="Count classes, tags, captions and rejections; kept in the dataset.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Describe a version: counts, recipe, manifests; with --role, its samples."""
+    """Describe a version: counts, recipe, manifests; with --role, its samples; with --statistics, its numbers."""
+    if numbers:
+        from imageyard.service.look_commands import show_statistics
+
+        show_statistics(dataset, version, as_json=as_json)
+        return
     from imageyard.service.look_commands import show_version
 
     show_version(dataset, version, role=role, limit=limit, as_json=as_json)
@@ -215,6 +223,29 @@ def undo(
     from imageyard.service.edit_commands import take_back
 
     take_back(dataset, to=to, as_json=as_json)
+
+
+@app.command()
+def act(
+    dataset: Url,
+    action: Annotated[str, typer.Argument(help="restore, reject, label, caption or split.")],
+    keys: Annotated[list[str], typer.Argument(help="The images' sha256, as `imageyard explain` says them.")],
+    reason: Annotated[str | None, typer.Option(help="With reject: why.")] = None,
+    attribute: Annotated[str | None, typer.Option(help="With label: the label attribute.")] = None,
+    name: Annotated[str | None, typer.Option("--class", help="With label: the class.")] = None,
+    new: Annotated[bool, typer.Option("--new", help="With label: the dataset need not have the class.")] = False,
+    text: Annotated[str | None, typer.Option(help="With caption: the words.")] = None,
+    to: Annotated[str | None, typer.Option(help="With split: train, validation, test or unsplit.")] = None,
+    comment: Annotated[str | None, typer.Option(help="Kept with what was said.")] = None,
+    if_version: Annotated[
+        int | None, typer.Option(help="Only if this is the newest version; it is the one you looked at.", min=1)
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Say what no recipe changes again: that images stay or go, their class, caption or split."""
+    from imageyard.service.act_command import Said, act_on
+
+    act_on(dataset, Said(action, reason, attribute, name, new, text, to, comment, if_version), keys, as_json=as_json)
 
 
 @app.command()

@@ -17,6 +17,7 @@ from imageyard.ray_jobs import facts
 from imageyard.ray_jobs.caption_text import is_prose, pieces_of
 from imageyard.ray_jobs.origin import called, names_of
 from imageyard.ray_jobs.state import REJECTION
+from imageyard.ray_jobs.statistics import statistics
 from imageyard.ray_jobs.summary import tags_of
 from imageyard.service.console import pairs, say, say_json, table
 
@@ -68,6 +69,30 @@ def show_version(url: str, number: int | None, *, role: str | None, limit: int, 
     table("roles", ("role", "samples", "manifest bytes"), lines)
     pairs("manifests", {name: f"{url}/{entry.key}" for name, entry in version.manifests.items()})
     table("counts", ("what", "images"), list(version.counts.items()))
+
+
+def show_statistics(url: str, number: int | None, *, as_json: bool) -> None:
+    """What a version holds in numbers."""
+    dataset = opened(url)
+    found = statistics(dataset, version_of(dataset, number))
+    if as_json:
+        say_json(found.model_dump(mode="json"))
+        return
+    pairs(f"version {found.version}", {"images": found.images, **found.roles, "manifest bytes": found.manifest_bytes})
+    for name, label in found.labels.items():
+        rows = [(one.name, one.images, one.by_people) for one in label.classes]
+        table(f"label {name}", ("class", "images", "by people"), rows)
+    tags = found.tags
+    if tags.images:
+        said = {"images with tags": tags.images, "tags": tags.total, "different": tags.vocabulary}
+        pairs("tags", {**said, "most frequent": ", ".join(f"{tag} {count:,}" for tag, count in tags.top[:10])})
+    words = found.captions
+    if words.images:
+        pairs("captions", {"images": words.images, "by people": words.by_people, "mean length": words.mean_chars})
+    if found.rejected:
+        table("rejected", ("check", "images"), list(found.rejected.items()))
+    if found.verdicts:
+        table("people have said", ("what", "images"), list(found.verdicts.items()))
 
 
 def show_image(url: str, image: str, number: int | None, *, as_json: bool) -> None:

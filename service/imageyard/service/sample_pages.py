@@ -124,5 +124,5 @@ def _parsed(store: Store, version: Version, asked: Asked, cursor: str, chunks: C
 
 def _digest(version: Version, asked: Asked) -> str:
     """What binds a cursor to its list."""
-    said = "\n".join([version.sha256, *asked.roles, "", asked.where or ""])
+    said = "\n".join([version.transaction, str(version.number), *asked.roles, "", asked.where or ""])
     return hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest()[:32]
