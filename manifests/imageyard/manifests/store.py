@@ -103,6 +103,14 @@ class Store:
         assert isinstance(backend, GCSStore | AzureStore)  # noqa: S101  # by the scheme; for the type checker
         return cls(backend, url)
 
+    def below(self, folder: str) -> Store:
+        """The store of a folder of this one, with the same session: on S3 a small part of the cost of opening it."""
+        url = self.address(folder)
+        if self._s3 is None or _unaddressable(folder):
+            return Store.open(url)
+        control = self._s3.below(folder)
+        return Store(_s3_store(control, _PATIENT), url, s3=control)
+
     def address(self, key: str) -> str:
         """The URL of `key`, as a manifest's source-ref writes it."""
         return f"{self.url}/{key}"
