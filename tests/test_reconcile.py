@@ -258,6 +258,47 @@ def test_a_running_job_that_is_cancelled_has_time_to_end_and_is_ended_then(datas
     assert list(api.jobs) == ["a-job-a1"]
 
 
+def test_a_cancelled_attempt_whose_node_is_gone_does_not_keep_its_job_cancelling_for_ever(
+    dataset: Dataset, api: RayApi
+) -> None:
+    submitted(dataset)
+    time = Time()
+    loop = loop_of(dataset, api, time, cancel=30, stale=120)
+    loop.once()
+    log = begin(dataset, 1)
+    api.set("a-job-a1", "RUNNING")  # and so Ray goes on to say, whoever asks it to end the attempt
+    job.cancel(dataset.store, "a-job", by="somebody")
+    for _ in range(10):
+        log.say("alive")
+        loop.once()
+        time.now += 60
+    assert state(dataset) == "cancelling"
+    for _ in range(10):
+        loop.once()
+        time.now += 60
+    assert state(dataset) == "cancelled"
+    assert store_keys(dataset.store, "open") == []
+
+
+def test_an_attempt_whose_clock_was_set_back_is_not_taken_for_silent(dataset: Dataset, api: RayApi) -> None:
+    submitted(dataset)
+    time = Time()
+    loop = loop_of(dataset, api, time, stale=120)
+    loop.once()
+    api.set("a-job-a1", "RUNNING")
+    clock = datetime.now(UTC)
+    log = job.Log(dataset.store, "a-job", lambda: clock, writer=attempt_writer(1))
+    log.say("running")
+    loop.once()
+    clock -= timedelta(hours=1)
+    for _ in range(6):
+        time.now += 60
+        clock += timedelta(seconds=60)
+        log.say("alive")
+        loop.once()
+    assert api.stopped == []
+
+
 def test_a_cluster_that_is_away_loses_nothing(dataset: Dataset) -> None:
     submitted(dataset)
     time = Time()

@@ -514,3 +514,28 @@ def test_the_command_line_says_what_an_action_lacks(dataset: Dataset, arguments:
     with pytest.raises(ImageyardError) as caught:
         CliRunner().invoke(app, ["act", dataset.url, action, "0" * 64, *options], catch_exceptions=False)
     assert str(caught.value).startswith(why) or why in str(caught.value)
+
+def test_a_superseded_image_that_a_person_restores_stands_beside_its_successor(
+    dataset: Dataset, models: Path
+) -> None:
+    drop(dataset, {"e.jpg": photo(9, (300, 300))})
+    go(dataset, recipe(dataset, *steps(models)), models)
+    (old,) = [one for one in dataset.read(newest(dataset), "rejected") if reason(one).startswith("superseded:")]
+    done(dataset, {"action": "restore", "samples": [old.key]})
+    again(dataset, models)
+    stands = {sample.key for role in ("train", "test") for sample in dataset.read(newest(dataset), role)}
+    assert {old.key, at(dataset, "e.jpg")[1].key} <= stands
+
+
+def test_a_person_rejects_a_superseded_image_for_a_reason_that_outlives_its_return(
+    dataset: Dataset, models: Path
+) -> None:
+    first = PICTURES["e.jpg"]
+    key = at(dataset, "e.jpg")[1].key
+    drop(dataset, {"e.jpg": photo(9, (300, 300))})
+    go(dataset, recipe(dataset, *steps(models)), models)
+    done(dataset, {"action": "reject", "samples": [key], "reason": "a finger before the lens"})
+    drop(dataset, {"other.jpg": first})
+    go(dataset, recipe(dataset, *steps(models)), models)
+    assert at(dataset, "other.jpg")[0] == "rejected"
+    assert reason(at(dataset, "other.jpg")[1]) == "person: a finger before the lens"

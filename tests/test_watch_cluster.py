@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import pictures
-from imageyard.manifests import Dataset
+from imageyard.manifests import Dataset, Store
 from imageyard.manifests.errors import JobError
 from imageyard.ray_jobs import job
 from imageyard.ray_jobs.recipe import parse_recipe
@@ -90,6 +90,31 @@ def test_a_job_that_failed_is_another_job_when_it_is_tried_again(dataset: Datase
     ran = ClusterRunner(cluster.tend, pause=lambda seconds: None).run(watched(dataset), lying(dataset), lambda: False)
     assert ran.version == 1
     assert str(ran.job).endswith("-3")
+
+
+def test_a_job_that_failed_for_weeks_is_tried_again_at_the_cost_of_a_few_looks(dataset: Dataset, models: Path) -> None:
+    cluster = Cluster(dataset, models)
+    with pytest.raises(JobError):
+        ClusterRunner(cluster.fail, pause=lambda seconds: None).run(watched(dataset), lying(dataset), lambda: False)
+    (name,) = job.ids(dataset.store)
+    failed = dataset.store.get(f"jobs/{name}/ended.json")
+    for number in range(2, 1301):
+        dataset.store.create(f"jobs/{name.removesuffix('-1')}-{number}/ended.json", failed)
+    looks = Looks(dataset.store._backend, dataset.url)
+    runner = ClusterRunner(cluster.tend, pause=lambda seconds: None)
+    assert runner.submitted(looks, watched(dataset), lying(dataset)).id.endswith("-1301")
+    assert looks.gets < 40
+    assert runner.run(watched(dataset), lying(dataset), lambda: False).version == 1
+
+
+class Looks(Store):
+    """A real store that counts what is read."""
+
+    gets = 0
+
+    def get(self, key: str, *, etag: str | None = None) -> bytes:
+        self.gets += 1
+        return super().get(key, etag=etag)
 
 
 def test_what_waits_in_the_drop_folder_is_submitted_once(dataset: Dataset, models: Path) -> None:

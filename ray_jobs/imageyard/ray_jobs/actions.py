@@ -28,10 +28,10 @@ from imageyard.ray_jobs.state import (
     SPLIT,
     TAGS,
     TEXT,
-    UNREADABLE,
     VERDICT,
     Stamp,
     labelled,
+    unreadable,
     verdict_of,
 )
 from imageyard.ray_jobs.steps.flags import ALIKE
@@ -171,8 +171,7 @@ def applied(action: Action, role: Role, sample: Sample, saying: Saying) -> tuple
 
 def _restored(role: Role, sample: Sample, saying: Saying) -> tuple[Role, Sample]:
     said = sample.value(REJECTION)
-    unread = isinstance(said, dict) and said.get("step") == UNREADABLE
-    if role == "rejected" and (unread or sample.value(CONTENT) is None):
+    if role == "rejected" and (unreadable(said) or sample.value(CONTENT) is None):
         why = said.get("reason") if isinstance(said, dict) else "it has no content"
         raise SampleError(
             f"{called(sample)} ({sample.key}) cannot be restored, for it cannot be read: {why}. Drop a sound file"
@@ -190,8 +189,7 @@ def _rejected(role: Role, sample: Sample, reason: str, saying: Saying) -> tuple[
         return role, sample
     metadata = saying.metadata(CUSTOM, reason=reason)
     out = sample.without(VERDICT).with_label(VERDICT, REJECT, metadata)
-    said = sample.value(REJECTION)
-    if role == "rejected" and isinstance(said, dict) and said.get("step") == UNREADABLE:
+    if role == "rejected" and unreadable(sample.value(REJECTION)):
         return role, out
     value = {"step": PERSON, "check": PERSON, "reason": reason}
     return "rejected", out.without(REJECTION).with_label(REJECTION, value, saying.metadata(CUSTOM))

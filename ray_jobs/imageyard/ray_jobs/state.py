@@ -32,7 +32,9 @@ KEEP, REJECT = "keep", "reject"
 PERSON = "person"
 """The step and the check of what a person says."""
 UNREADABLE = "ingest"
-"""The step whose rejections say that an image cannot be read."""
+"""The step whose rejections say that an image cannot be read, but for one check:"""
+SUPERSEDED = "superseded"
+"""that another picture has come under its names."""
 CUSTOM = "groundtruth/custom"
 ONE_LABEL = "groundtruth/image-classification"
 MANY_LABELS = "groundtruth/image-classification-multilabel"
@@ -162,7 +164,8 @@ def undecided(sample: Sample, steps: set[str]) -> tuple[Sample, Rejection | None
     """
     value = sample.value(REJECTION)
     verdict = verdict_of(sample)
-    if verdict == REJECT and not (isinstance(value, dict) and value.get("step") in (PERSON, UNREADABLE)):
+    by_person = isinstance(value, dict) and value.get("step") == PERSON
+    if verdict == REJECT and not by_person and not unreadable(value):
         return sample, Rejection(PERSON, PERSON, str((sample.metadata(VERDICT) or {}).get("reason")))
     if not isinstance(value, dict):
         return sample, None
@@ -173,6 +176,11 @@ def undecided(sample: Sample, steps: set[str]) -> tuple[Sample, Rejection | None
     return sample, Rejection(
         str(value.get("step")), str(value.get("check")), str(value.get("reason")), evidence, verdict == KEEP
     )
+
+
+def unreadable(said: object) -> bool:
+    """Whether a rejection, as a line tells it, says that the image cannot be read: no person can overrule that."""
+    return isinstance(said, Mapping) and said.get("step") == UNREADABLE and said.get("check") != SUPERSEDED
 
 
 def verdict_of(sample: Sample) -> str | None:

@@ -52,10 +52,10 @@ class Seen:
     """What this loop remembers of a job; forgotten, it only takes longer."""
 
     number: int = 0
-    last: str = ""
-    """The id of the newest event of the attempt."""
+    said: int = 0
+    """Events that the attempt has added."""
     since: float = 0
-    """When that event was first seen, by this machine's own clock: clocks of others do not matter."""
+    """When the newest was first seen, by this machine's own clock: clocks of others do not matter, nor what they do."""
     stopped: float | None = None
     """When Ray was asked to end the attempt."""
     cancelled: float | None = None
@@ -215,7 +215,7 @@ class _Look:
         given = job_attempts.attempts(self._store, self._name)
         number = job_attempts.number_of(given[-1]) if given else 0
         if number != self._seen.number:
-            self._seen.number, self._seen.last, self._seen.since = number, "", self._now
+            self._seen.number, self._seen.said, self._seen.since = number, 0, self._now
             self._seen.stopped, self._seen.refused = None, 0
         cancelled = job.cancelled(self._store, self._name)
         if number == 0 and job.begun(job.event_ids(self._store, self._name)):
@@ -246,9 +246,9 @@ class _Look:
 
     def _lost(self, number: int) -> str | None:
         """Why an attempt that Ray believes to run is lost, if it is, and nothing more can be done for it."""
-        last = self._last(number)
-        if last != self._seen.last:
-            self._seen.last, self._seen.since, self._seen.stopped = last, self._now, None
+        said = self._said(number)
+        if said != self._seen.said:
+            self._seen.said, self._seen.since, self._seen.stopped = said, self._now, None
         silent = self._now - self._seen.since
         if silent < self._limits.stale:
             return None
@@ -267,8 +267,10 @@ class _Look:
         if standing is None or standing.state in OVER:
             return self._over(asked, number)
         # The marker was there before this look: an attempt that has not begun by now will find it when it begins.
-        if standing.state == "PENDING" and not self._last(number):
+        if standing.state == "PENDING" and not self._said(number):
             self._ray.stop(ray_id(self._name, number))
+            return self._over(asked, number)
+        if standing.state == "RUNNING" and self._lost(number) is not None:
             return self._over(asked, number)
         if self._seen.cancelled is None:
             self._seen.cancelled = self._now
@@ -318,7 +320,6 @@ class _Look:
             logger.info("job %s: handed to Ray as %s", self._name, name)
         return True
 
-    def _last(self, number: int) -> str:
-        """The id of the newest event that the attempt has added; empty if it has not begun."""
-        names = [name for name in job.event_ids(self._store, self._name) if job_attempts.of_attempt(name, number)]
-        return names[-1] if names else ""
+    def _said(self, number: int) -> int:
+        """How many events the attempt has added; none if it has not begun."""
+        return sum(job_attempts.of_attempt(name, number) for name in job.event_ids(self._store, self._name))

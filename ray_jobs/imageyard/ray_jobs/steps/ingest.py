@@ -16,7 +16,7 @@ from imageyard.ray_jobs.extractors.probe import Probe
 from imageyard.ray_jobs.extractors.thumbnail import Thumbnail
 from imageyard.ray_jobs.ingest_facts import image_key
 from imageyard.ray_jobs.origin import DROP, captioned, folders_of, held_names, named, overwritten, successor
-from imageyard.ray_jobs.state import ONE_LABEL, Rejection, Stamp, State, World, labelled, unmeasured
+from imageyard.ray_jobs.state import ONE_LABEL, SUPERSEDED, Rejection, Stamp, State, World, labelled, unmeasured
 from imageyard.ray_jobs.steps.base import Step
 
 LOOKOUT_LABEL = "anomaly-label"
@@ -122,7 +122,7 @@ def _superseded(sample: Sample) -> Rejection | None:
         return None
     name, newer = found
     reason = f"{name} was overwritten with another picture, {newer[:12]}"
-    return Rejection(Ingest.kind, "superseded", reason, {"name": name, "newer": newer})
+    return Rejection(Ingest.kind, SUPERSEDED, reason, {"name": name, "newer": newer})
 
 
 def _holders(samples: Iterable[Sample]) -> dict[str, list[str]]:

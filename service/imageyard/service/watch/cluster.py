@@ -19,7 +19,6 @@ from imageyard.service.watch.runners import Ran, StoppedError
 POLL = 2.0
 """Seconds between two looks at a job."""
 AT_ONCE = 8
-MOST_TRIES = 1000
 
 
 class ClusterRunner:
@@ -41,7 +40,7 @@ class ClusterRunner:
 
     def run(self, watched: Watched, lying: Collection[Mark], stopping: Callable[[], bool]) -> Ran:
         store = Store.open(watched.url)
-        asked = self._submitted(store, watched, lying)
+        asked = self.submitted(store, watched, lying)
         while not stopping():
             self._tended()
             over = job.ended(store, asked.id)
@@ -55,26 +54,22 @@ class ClusterRunner:
             raise JobError(f"{watched.url}: job {asked.id} ended {over.state}: {over.error or 'by request'}")
         raise StoppedError
 
-    def _submitted(self, store: Store, watched: Watched, lying: Collection[Mark]) -> job.Submission:
+    def submitted(self, store: Store, watched: Watched, lying: Collection[Mark]) -> job.Submission:
         """The job of this recipe for what lies there: the same for every watcher, until it has failed."""
         newest = Dataset(store).newest()
         recipe = {name: value for name, value in watched.written.items() if name != "dataset"}
         digest = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
         name = job.job_id(newest.sha256 if newest else None, digest, list(lying))
-        for number in range(1, MOST_TRIES):
-            asked = job.Submission(
-                id=f"drop-{name}-{number}",
-                dataset=watched.url,
-                recipe=recipe,
-                name=watched.recipe.job_name,
-                created=job.stamp(self._clock()),
-                by="watch",
-                options=self._options,
-            )
-            over = job.ended(store, asked.id)
-            if over is None or over.state in ("committed", "nothing"):
-                return job.submit(store, asked)
-        raise JobError(f"{watched.url}: the job for what lies in the drop folder has failed {MOST_TRIES:,} times")
+        asked = job.Submission(
+            id=_first_not_failed(store, f"drop-{name}"),
+            dataset=watched.url,
+            recipe=recipe,
+            name=watched.recipe.job_name,
+            created=job.stamp(self._clock()),
+            by="watch",
+            options=self._options,
+        )
+        return job.submit(store, asked)
 
     def _tended(self) -> None:
         """One of the jobs that are waited for is enough to look after all."""
@@ -83,3 +78,19 @@ class ClusterRunner:
                 self._tend()
             finally:
                 self._tending.release()
+
+
+def _first_not_failed(store: Store, name: str) -> str:
+    """The id of the first try that has not failed; all before it have, so a search by halves finds it."""
+
+    def failed(number: int) -> bool:
+        over = job.ended(store, f"{name}-{number}")
+        return over is not None and over.state not in ("committed", "nothing")
+
+    low, high = 0, 1
+    while failed(high):
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if failed(middle) else (low, middle)
+    return f"{name}-{high}"
