@@ -28,6 +28,7 @@ PART = 1024 * 1024
 """Bytes fetched at a time where parts of an object are read."""
 NO_BUCKET = "there is no such bucket; create it, or correct the URL"
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 SCHEMES = ("s3", "gs", "az", "file", "memory")
 _MEMORY: dict[str, MemoryStore] = {}
 _CLIENT: ClientConfig = {
@@ -332,7 +333,8 @@ def _entry(meta: Mapping[str, Any]) -> Entry:
 
 
 def _unaddressable(key: str) -> bool:
-    return any(segment in ("", ".", "..") for segment in key.split("/"))
+    """Whether the data plane refuses a key that S3 allows: of an odd segment, or with a control character in it."""
+    return any(segment in ("", ".", "..") for segment in key.split("/")) or _CONTROL.search(key) is not None
 
 
 def _brief(error: Exception) -> str:
