@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,19 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from typer.testing import CliRunner
 
-from imageyard.manifests import Dataset, Sample, Version
+from cuts import FailingStore, PowerCut
+from imageyard.manifests import Dataset, Sample, Store, Version
 from imageyard.manifests.chunks import Chunks
 from imageyard.manifests.diff import diff
-from imageyard.manifests.errors import ImageyardError, SampleError, StaleError, VersionError
-from imageyard.manifests.version import ROLES
+from imageyard.manifests.errors import (
+    CommitError,
+    ImageyardError,
+    SampleError,
+    StaleError,
+    StoreError,
+    VersionError,
+)
+from imageyard.manifests.version import ROLES, Role
 from imageyard.ray_jobs import job
 from imageyard.ray_jobs.actions import MOST_SAMPLES, Actions
 from imageyard.ray_jobs.statistics import statistics
@@ -379,6 +387,115 @@ def test_an_undone_verdict_is_taken_back(dataset: Dataset, models: Path) -> None
     again(dataset, models)
     assert roles(dataset, newest(dataset))["anomaly/small.jpg"] == "rejected"
     assert roles(dataset, newest(dataset))["e.jpg"] != "rejected"
+
+
+def test_a_verdict_stopped_at_any_change_is_said_again_and_no_job_of_it_runs_for_ever(
+    tmp_path: Path, models: Path
+) -> None:
+    def fresh(name: str) -> tuple[Dataset, FailingStore]:
+        store = FailingStore(Store.open(f"memory://{name}")._backend, "memory://the-dataset")
+        made = Dataset(store)
+        drop(made, {"e.jpg": PICTURES["e.jpg"], "small.jpg": PICTURES["anomaly/small.jpg"]})
+        go(made, recipe(made, {"ingest": {}}, {"validate": {"min_side": 200}}), models)
+        return made, store
+
+    made, store = fresh(f"{tmp_path.name}-undisturbed")
+    before, word = store.changes, {"action": "restore", "samples": ["small.jpg"]}
+    done(made, word)
+    expected = manifests(made, newest(made))
+    for at in range(1, store.changes - before + 1):
+        made, store = fresh(f"{tmp_path.name}-{at}")
+        store.left, store.after = at, bool(at % 2)
+        with pytest.raises(PowerCut):
+            done(made, word)
+        store.left = 10**9
+        done(made, word)
+        assert manifests(made, newest(made)) == expected, f"stopped at change {at}"
+        assert made.numbers() == [1, 2], f"stopped at change {at}"
+        assert job.describe(store, newest(made).job).state == "committed", f"stopped at change {at}"
+        assert job.describe(store, newest(made).job).version == 2
+
+
+class LosesReplies(Store):
+    """A real store whose answers to what makes a version are lost, and then every answer about versions."""
+
+    away = False
+
+    def create(self, key: str, data: bytes) -> None:
+        super().create(key, data)
+        if key.startswith("versions/"):
+            self.away = True
+            raise StoreError("the answer was lost")
+
+    def get(self, key: str, *, etag: str | None = None) -> bytes:
+        if self.away and key.startswith("versions/"):
+            raise StoreError("away")
+        return super().get(key, etag=etag)
+
+
+@pytest.mark.parametrize("what", ["act", "undo"])
+def test_what_was_committed_has_not_failed_though_no_answer_came(
+    dataset: Dataset, models: Path, what: str
+) -> None:
+    if what == "undo":
+        done(dataset, {"action": "restore", "samples": ["anomaly/small.jpg"]})
+    before = newest(dataset).number
+    poor = Dataset(LosesReplies(dataset.store._backend, dataset.url))
+    word = said(dataset, {"action": "reject", "samples": ["e.jpg"], "reason": "x"})
+    with pytest.raises(CommitError):
+        if what == "act":
+            act(poor, word, Acting(by="lab/anna", clock=lambda: NOW, chunks=Chunks()))
+        else:
+            undo(poor, None, clock=lambda: NOW)
+    assert newest(dataset).number == before + 1
+    assert job.describe(dataset.store, newest(dataset).job).state == "committed"
+
+
+def test_an_undo_that_another_was_faster_than_is_one_job(dataset: Dataset, models: Path) -> None:
+    done(dataset, {"action": "restore", "samples": ["anomaly/small.jpg"]})
+    first = dataset.version(1)
+
+    class Late(Dataset):
+        late = False
+
+        def read(self, version: Version, role: Role, *, threads: int = 4) -> Iterator[Sample]:
+            if not self.late:
+                self.late = True
+                done(dataset, {"action": "reject", "samples": ["e.jpg"], "reason": "x"})
+            return super().read(version, role, threads=threads)
+
+    undone = undo(Late(dataset.store), 1, clock=lambda: NOW)
+    assert undone.number == 4
+    assert manifests(dataset, undone) == manifests(dataset, first)
+    assert {job.describe(dataset.store, name).state for name in job.ids(dataset.store)} == {"committed"}
+
+
+def test_a_label_reads_no_more_versions_however_many_people_have_made(dataset: Dataset) -> None:
+    label = {"action": "label", "attribute": "quality", "samples": ["e.jpg"]}
+    for number in range(12):
+        done(dataset, {**label, "class": f"class {number}", "new": True})
+    looks = Looks(dataset.store._backend, dataset.url)
+    word = said(dataset, {**label, "class": "class 3"})
+    acted = act(Dataset(looks), word, Acting(by="lab/anna", clock=lambda: NOW, chunks=Chunks()))
+    assert sum(key.startswith("versions/") for key in looks.gets) <= 4
+    assert at(dataset, "e.jpg")[1].value("quality") == 3
+    assert acted.version.number == 14
+    undo(dataset, 6, clock=lambda: NOW)
+    done(dataset, {**label, "class": "class 1"})
+    with pytest.raises(SampleError, match="has no class 'class 9'"):
+        done(dataset, {**label, "class": "class 9"})
+
+
+class Looks(Store):
+    """A real store that remembers what was read."""
+
+    def __init__(self, backend: Any, url: str) -> None:
+        super().__init__(backend, url)
+        self.gets: list[str] = []
+
+    def get(self, key: str, *, etag: str | None = None) -> bytes:
+        self.gets.append(key)
+        return super().get(key, etag=etag)
 
 
 def test_a_verdict_is_a_version_with_a_job_whose_recipe_is_the_parents(dataset: Dataset) -> None:
