@@ -434,19 +434,19 @@ class LosesReplies(Store):
 
 
 @pytest.mark.parametrize("what", ["act", "undo"])
-def test_what_was_committed_has_not_failed_though_no_answer_came(
-    dataset: Dataset, models: Path, what: str
-) -> None:
+def test_what_was_committed_has_not_failed_though_no_answer_came(dataset: Dataset, models: Path, what: str) -> None:
     if what == "undo":
         done(dataset, {"action": "restore", "samples": ["anomaly/small.jpg"]})
     before = newest(dataset).number
     poor = Dataset(LosesReplies(dataset.store._backend, dataset.url))
     word = said(dataset, {"action": "reject", "samples": ["e.jpg"], "reason": "x"})
+    acting = Acting(by="lab/anna", clock=lambda: NOW, chunks=Chunks())
+    commits: dict[str, Callable[[], object]] = {
+        "act": lambda: act(poor, word, acting),
+        "undo": lambda: undo(poor, None, clock=lambda: NOW),
+    }
     with pytest.raises(CommitError):
-        if what == "act":
-            act(poor, word, Acting(by="lab/anna", clock=lambda: NOW, chunks=Chunks()))
-        else:
-            undo(poor, None, clock=lambda: NOW)
+        commits[what]()
     assert newest(dataset).number == before + 1
     assert job.describe(dataset.store, newest(dataset).job).state == "committed"
 
@@ -632,9 +632,8 @@ def test_the_command_line_says_what_an_action_lacks(dataset: Dataset, arguments:
         CliRunner().invoke(app, ["act", dataset.url, action, "0" * 64, *options], catch_exceptions=False)
     assert str(caught.value).startswith(why) or why in str(caught.value)
 
-def test_a_superseded_image_that_a_person_restores_stands_beside_its_successor(
-    dataset: Dataset, models: Path
-) -> None:
+
+def test_a_superseded_image_that_a_person_restores_stands_beside_its_successor(dataset: Dataset, models: Path) -> None:
     drop(dataset, {"e.jpg": photo(9, (300, 300))})
     go(dataset, recipe(dataset, *steps(models)), models)
     (old,) = [one for one in dataset.read(newest(dataset), "rejected") if reason(one).startswith("superseded:")]

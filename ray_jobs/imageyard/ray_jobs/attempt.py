@@ -148,8 +148,8 @@ class Attempt:
             elif isinstance(error, PASSING) and self._log is not None:
                 self._log.say("stopped", error=str(error), **work)
             else:
-                how = job.Ended(state="failed", error=str(error), ended=job.stamp(self._clock()))
-                job.end(self._store, self._asked.id, how, clock=self._clock, log=self._log, **work)
+                name, clock = self._asked.id, self._clock
+                job_end.end_failed(self._dataset, name, str(error), clock=clock, log=self._log, **work)
         except ImageyardError:
             return  # the store that failed the job cannot note it either; the caller has the reason
 

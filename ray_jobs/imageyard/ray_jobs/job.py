@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from imageyard.manifests.errors import ExistsError, JobError, JobMissingError, JobTakenError, NotFoundError
 from imageyard.manifests.store import Entry, Store
+from imageyard.ray_jobs import job_versions
 from imageyard.ray_jobs.job_attempts import attempts, of_attempt
 from imageyard.ray_jobs.job_log import Clock, Kind, Log, event, event_ids, events, kind_of, stamp, writer_of
 from imageyard.ray_jobs.job_records import JOB_ID, Ended, JobRecord, JobStatus, Options, State, Submission
@@ -182,6 +183,10 @@ def describe(store: Store, job: str, *, clock: Clock = lambda: datetime.now(UTC)
     state: State = (
         over.state if over else "cancelling" if marked else _state(names, len(given), asked=asked is not None)
     )
+    version = over.version if over else None
+    if over is None and asked is None and record is not None:  # it may have died between its commit and its end
+        version = job_versions.near(store, job, record.parent)
+        state = state if version is None else "committed"
     told = _told(store, job, names)
     failure = told.get("error") if over is None and state in ("failed", "stopped") else None
     base = asked or record
@@ -197,7 +202,7 @@ def describe(store: Store, job: str, *, clock: Clock = lambda: datetime.now(UTC)
         started=_when(first),
         ended=over.ended if over else None,
         attempt=len(given) if asked else len({writer_of(name) for name in names if kind_of(name) == "running"}),
-        version=over.version if over else None,
+        version=version,
         error=over.error if over else failure,
         waiting=_waiting(state, given, clock),
         phase=told.get("phase") if state == "running" else None,

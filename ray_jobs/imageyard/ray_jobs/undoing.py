@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from datetime import datetime
 
 from imageyard.manifests.dataset import Dataset
 from imageyard.manifests.diff import walk
-from imageyard.manifests.errors import VersionError
+from imageyard.manifests.errors import ImageyardError, VersionError
 from imageyard.manifests.sample import Sample
 from imageyard.manifests.version import Role, Version
 from imageyard.ray_jobs import job
+from imageyard.ray_jobs.job_end import end_unless_lost
 
 
 def undo(dataset: Dataset, to: int | None, *, clock: job.Clock) -> Version:
@@ -29,26 +29,37 @@ def undo(dataset: Dataset, to: int | None, *, clock: job.Clock) -> Version:
         which = f"version {newest.number} is the first" if number is None else f"version {newest.number} is the newest"
         raise VersionError(f"{dataset.url}: {which}, so there is nothing to undo; --to names an older one")
     older = dataset.version(number)
-    now = clock()
-    committed = dataset.commit(lambda parent: _record(dataset, parent or newest, older, now))
+    running = _started(dataset, newest, older, clock)
+    try:
+        committed = dataset.commit(lambda parent: _record(dataset, parent or newest, older, running))
+    except ImageyardError as error:
+        end_unless_lost(dataset, running, error, clock=clock)
+        raise
     assert committed is not None  # noqa: S101  # _record always makes one
     how = job.Ended(state="committed", version=committed.number, ended=job.stamp(clock()))
-    job.end(dataset.store, committed.job, how, clock=clock, counts=committed.counts)
+    job.end(dataset.store, committed.job, how, clock=clock, log=running.log, counts=committed.counts)
     return committed
 
 
-def _record(dataset: Dataset, parent: Version, older: Version, now: datetime) -> Version:
+def _started(dataset: Dataset, parent: Version, older: Version, clock: job.Clock) -> job.Job:
+    """The job, whatever it is rebased on."""
+    now = job.stamp(clock())
     same = {"of": parent.sha256, "to": older.sha256}
-    name = job.job_id(parent.sha256, f"undo to {older.sha256}", [])
+    name = job.job_id(parent.sha256, f"undo to {older.sha256} at {now}", [])
     record = job.JobRecord(
         id=name,
         dataset=dataset.url,
         parent=parent.number,
-        created=job.stamp(now),
+        created=now,
         fingerprint=older.fingerprint,
         recipe={**dict(older.recipe), "undo": same},
     )
-    running = job.start(dataset.store, record, job.Log(dataset.store, name, lambda: now))
+    running = job.start(dataset.store, record, job.Log(dataset.store, name, clock))
+    running.say("running")
+    return running
+
+
+def _record(dataset: Dataset, parent: Version, older: Version, running: job.Job) -> Version:
     kept: list[str] = []
     lines = _lines(dataset, parent, older, kept)
     draft = dataset.draft(lines, consumed=dataset.consumed(parent))

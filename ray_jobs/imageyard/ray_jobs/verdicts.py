@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
 from imageyard.manifests.amending import amended
 from imageyard.manifests.chunks import Chunks
@@ -17,6 +18,7 @@ from imageyard.manifests.sample import Json, Sample
 from imageyard.manifests.version import Role, Version
 from imageyard.ray_jobs import job
 from imageyard.ray_jobs.actions import Actions, Label, Saying, applied, classes_with
+from imageyard.ray_jobs.job_end import end_unless_lost
 from imageyard.ray_jobs.state import CAPTION, PERSON, REJECTION, TAGS, Stamp
 from imageyard.ray_jobs.statistics import Statistics, statistics
 
@@ -70,14 +72,14 @@ def act(dataset: Dataset, said: Actions, acting: Acting, *, expected: int | None
     try:
         version = dataset.commit(task.build)
     except ImageyardError as error:
-        task.ended("failed", error=str(error))
+        task.failed(error)
         raise
     if version is None:
         newest = dataset.newest()
         assert newest is not None  # noqa: S101  # build has seen one
-        task.ended("nothing", version=newest.number)
+        task.ended("nothing", newest)
         return Acted(newest, ())
-    task.ended("committed", version=version.number, counts=version.counts)
+    task.ended("committed", version, counts=version.counts)
     return Acted(version, tuple(task.changes))
 
 
@@ -93,13 +95,17 @@ class _Task:
         self._job: job.Job | None = None
         self.changes: dict[str, _Change] = {}
 
-    def ended(self, state: str, *, version: int | None = None, error: str | None = None, **told: Json) -> None:
+    def ended(self, state: Literal["committed", "nothing"], version: Version, **told: Json) -> None:
         """End the job, if it has begun: what is refused before anything is written leaves no job."""
         if self._job is not None:
-            how = job.Ended.model_validate(
-                {"state": state, "version": version, "error": error, "ended": job.stamp(self._acting.clock())}
-            )
-            job.end(self._dataset.store, self._job.record.id, how, clock=self._acting.clock, log=self._job.log, **told)
+            clock, log = self._acting.clock, self._job.log
+            how = job.Ended(state=state, version=version.number, ended=job.stamp(clock()))
+            job.end(self._dataset.store, self._job.record.id, how, clock=clock, log=log, **told)
+
+    def failed(self, error: ImageyardError) -> None:
+        """End the job, if it has begun, and if it has no version: of that the answer may have been lost."""
+        if self._job is not None:
+            end_unless_lost(self._dataset, self._job, error, clock=self._acting.clock)
 
     def build(self, parent: Version | None) -> Version | None:
         """The record that follows `parent`; called again when another job commits first."""
@@ -195,7 +201,10 @@ class _Task:
         certified = parent.certificates.get(PERSON, {}).get("certified", parent.number)
         told: dict[str, object] = {"by": self._acting.by, "actions": dict(sorted(actions.items()))}
         told |= {"changed": len(self.changes), "certified": certified}
-        return told | ({"classes": new} if new else {})
+        classes = _added(parent)
+        for name, added in new.items():
+            classes.setdefault(name, {}).update(added)
+        return told | ({"classes": classes} if classes else {})
 
 
 def _changes(said: Actions, found: Mapping[str, Found], saying: Saying) -> dict[str, _Change]:
@@ -216,20 +225,25 @@ def _vocabulary(
 ) -> tuple[dict[str, dict[str, Json]], dict[str, int]]:
     """By attribute what stands for each class of a version, and images of classes that are not told.
 
-    Counted for the newest version that a recipe has made: people have added to it what their versions tell.
+    Counted for the newest version that a recipe has made: people have added to it what the version tells.
     """
-    added: list[Mapping[str, Mapping[str, Json]]] = []
-    while ACTED_ON in version.counts and version.parent is not None:
-        new = version.certificates.get(PERSON, {}).get("classes", {})
-        assert isinstance(new, dict)  # noqa: S101  # as _certificate writes it
-        added.append(new)
-        version = dataset.version(version.parent)
+    certificate = version.certificates.get(PERSON, {})
+    certified = certificate.get("certified")
+    added = _added(version)
+    if isinstance(certified, int) and certified != version.number:
+        version = dataset.version(certified)
     numbers = counting(dataset, version)
     known = {name: {one.name: one.value for one in found.classes} for name, found in numbers.labels.items()}
-    for new in reversed(added):
-        for name, classes in new.items():
-            known.setdefault(name, {}).update(classes)
+    for name, classes in added.items():
+        known.setdefault(name, {}).update(classes)
     return known, {name: found.others for name, found in numbers.labels.items()}
+
+
+def _added(version: Version) -> dict[str, dict[str, Json]]:
+    """By attribute, the classes that people have added since the version that was last certified."""
+    said = version.certificates.get(PERSON, {}).get("classes", {})
+    assert isinstance(said, dict)  # noqa: S101  # as _certificate writes it
+    return {name: dict(classes) for name, classes in said.items()}
 
 
 def _counts(parent: Version, roles: Mapping[str, int], changes: Mapping[str, _Change]) -> dict[str, int]:
