@@ -267,8 +267,9 @@ class _Look:
             logger.warning(
                 "job %s: attempt %d has been silent for %d s; Ray is asked to end it", self._name, number, silent
             )
-            self._ray.stop(ray_id(self._name, number))
             self._seen.stopped = self._now
+            if not self._ray.stop(ray_id(self._name, number)):
+                return f"attempt {number} has been silent for {silent:.0f} s, and its node does not answer"
         if self._now - self._seen.stopped < GRACE + self._limits.stale:
             return None
         return f"attempt {number} has been silent for {silent:.0f} s, and Ray cannot end it"
