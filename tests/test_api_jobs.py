@@ -19,7 +19,7 @@ from imageyard.service.api.reconciling import reconciling
 from jobs import drop, go, recipe, store_keys
 from ray_api import TOKEN, ray_api
 from served import ADMIN, OTHER, READ, SCRAPER, SUBMIT, bearer, configuration, deployment, serving
-from test_jobs import attempt
+from test_jobs import asked_of, attempt
 
 STEPS = {"steps": ["ingest", {"validate": {"min_side": 64}}]}
 JOBS = "/v1/datasets/cats/jobs"
@@ -246,6 +246,20 @@ def test_a_stream_follows_a_job_while_it_goes_on(prefix: str, tmp_path: Path, da
                     if kinds == ["submitted"]:
                         job.cancel(dataset.store, name, by="somebody else")
         assert kinds == ["submitted", "cancelling", "cancelled"]
+
+
+def test_a_tenant_whose_place_is_away_holds_up_no_other_tenants_jobs(tmp_path: Path, prefix: str) -> None:
+    (tmp_path / "acme").write_text("not a folder")
+    theirs = Dataset.open(f"{prefix}/bees/hive")
+    job.submit(theirs.store, asked_of(theirs))
+    with ray_api() as api:
+        said = deployment(prefix, ray={"address": api.address})
+        app = create_app(said, loops=lambda yard: reconciling(yard, SecretStr(TOKEN)))
+        with TestClient(app):
+            end = time.monotonic() + 30
+            while "a-job-a1" not in api.jobs:
+                assert time.monotonic() < end
+                time.sleep(0.1)
 
 
 def test_the_service_hands_jobs_to_its_cluster_and_counts_what_they_say(

@@ -1,5 +1,6 @@
 """Jobs in the store: what was submitted is run once, whoever tries, and its end is there to be read."""
 
+import json
 import random
 import threading
 from collections.abc import Callable
@@ -21,6 +22,8 @@ from imageyard.ray_jobs.recipe import parse_recipe
 from imageyard.ray_jobs.run import Outcome, Surroundings, run
 from imageyard.ray_jobs.submit import entry_point
 from imageyard.ray_jobs.watcher import Unwatched
+from imageyard.service.jobs_command import show_jobs
+from imageyard.service.stores import Stores
 from jobs import DATE, by_name, drop, go, job_events, manifests, recipe, store_keys
 
 STEPS = ["ingest", {"validate": {"min_side": 64}}, {"split": {"test": 0.25}}]
@@ -55,6 +58,14 @@ def test_folders_are_named_without_what_lies_in_them(tmp_path: Path) -> None:
 def test_folders_of_a_bucket(bucket: str) -> None:
     look_at_folders(Store.open(f"s3://{bucket}"))
     look_at_folders(Store.open(f"s3://{bucket}/deeper/prefix"))
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("name", ["cats", "my%20cats", "a%2Bb"])
+def test_a_dataset_is_at_one_place_however_its_store_is_opened(bucket: str, name: str) -> None:
+    url = f"s3://{bucket}/{name}"
+    Store.open(url).create("drop/a.jpg", b"x")
+    assert store_keys(Stores().dataset(url)) == ["drop/a.jpg"]
 
 
 def look_at_folders(store: Store) -> None:
@@ -359,6 +370,19 @@ def test_runs_without_a_submission_are_jobs_too(dataset: Dataset, models: Path) 
     assert (status.state, status.version, status.attempt) == ("committed", 1, 2)
     with pytest.raises(JobMissingError):
         job.cancel(dataset.store, outcome.job, by="somebody")
+
+
+def test_a_short_list_of_many_jobs_describes_those_it_shows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    dataset = Dataset.open((tmp_path / "cats").as_uri())
+    for number in range(30):
+        created = job.stamp(DATE + timedelta(minutes=number))
+        job.submit(dataset.store, asked_of(dataset, f"job-{number}", created=created))
+    for number in range(27):  # those that are not shown cannot be described
+        dataset.store.create(f"jobs/job-{number}/ended.json", b"garbage")
+    show_jobs(dataset.url, limit=3, as_json=True)
+    assert [said["id"] for said in json.loads(capsys.readouterr().out)] == ["job-29", "job-28", "job-27"]
+    show_jobs(dataset.url, limit=2, as_json=False)
+    assert "more" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", ["", "..", "a/b", "A", "-a", "a" * 64, "a\n", "no-such-job"])

@@ -14,6 +14,7 @@ from imageyard.ray_jobs.engine import LocalEngine
 from imageyard.service.catalog import Catalog
 from imageyard.service.deployment import Deployment, Key, Tenant, digest_of
 from imageyard.service.stores import Stores
+from imageyard.service.watch.lying import Watched
 from imageyard.service.watch.runners import LocalRunner
 from imageyard.service.watch.tenants import watch, watched_in
 from imageyard.service.watch.watcher import Pace, Watcher
@@ -75,6 +76,22 @@ def test_a_recipe_that_may_not_run_here_stops_no_other(yard: Yard) -> None:
     yard.create("zoo", "apes", recipe=INGEST)
     assert yard.watched() == ["zoo/apes"]
     assert [kind for kind, _ in yard.said] == ["unwatched", "unwatched"]
+
+
+def test_settings_that_nobody_can_read_stop_no_other_tenant_and_nothing_that_was_watched(
+    yard: Yard, tmp_path: Path
+) -> None:
+    yard.create("acme", "cats", recipe=INGEST)
+    yard.create("zoo", "apes", recipe=INGEST)
+    broken = tmp_path / "acme" / "cats" / "settings" / f"{2:020d}.json"
+    known: dict[str, list[Watched]] = {}
+    for before, text in ((False, None), (True, "garbage")):
+        if text is not None:
+            broken.write_text(text)
+        found = watched_in(yard.deployment, yard.catalog, tell=yard.tell, known=known)
+        assert [one.url.rsplit("/", 1)[-1] for one in found] == ["cats", "apes"], before
+    assert [kind for kind, _ in yard.said] == ["datasets"]
+    assert yard.watched() == ["zoo/apes"]  # by who has never seen it otherwise
 
 
 def test_a_drop_of_a_watched_dataset_is_taken_in_until_the_service_stops(yard: Yard, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from imageyard.ray_jobs.recipe import load_recipe
 from imageyard.ray_jobs.submit import RayJobs, entry_point
 from imageyard.ray_jobs.work import Tally
 from imageyard.service.console import Bar, pairs, say, say_json, table
+from imageyard.service.job_lists import JobLists
 from imageyard.service.reconcile import Reconciler
 from imageyard.service.settings import read_settings
 
@@ -63,21 +64,25 @@ def submit_recipe(
 def show_jobs(dataset: str, *, limit: int, as_json: bool) -> None:
     """List the jobs of a dataset, the newest first."""
     store = Store.open(dataset)
-    found = [job.describe(store, name) for name in job.ids(store) if job.known(store, name)]
-    found.sort(key=lambda status: (status.created, status.id), reverse=True)
+    found: list[job.JobStatus] = []
+    following: str | None = ""
+    lists = JobLists()
+    while following is not None and len(found) < limit:
+        page = lists.page(store, lambda: datetime.now(UTC), start=following, most=limit - len(found))
+        found, following = [*found, *page.jobs], page.following
     if as_json:
-        say_json([status.model_dump() for status in found[:limit]])
+        say_json([status.model_dump() for status in found])
         return
     if not found:
         say(f"{dataset} has no job yet")
         return
     rows = [
         (status.id, status.name, status.state, status.version, status.attempt, status.created[:19], _remark(status))
-        for status in found[:limit]
+        for status in found
     ]
     table("", ("job", "recipe", "state", "version", "attempt", "created", "remark"), rows)
-    if len(found) > limit:
-        say(f"and {len(found) - limit:,} more; --limit shows them")
+    if following is not None:
+        say("and more before these; --limit shows them")
 
 
 def cancel_job(dataset: str, name: str, *, as_json: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from urllib.parse import unquote
 
 from imageyard.manifests.store import Store
 
@@ -30,7 +31,9 @@ class Stores:
     def dataset(self, url: str) -> Store:
         """The store of a dataset: below that of the folder it lies in, which it has in common with others."""
         prefix, _, name = url.rpartition("/")
-        return self.below(prefix, name) if prefix.partition("://")[2] else self.open(url)
+        # A URL may write its name otherwise than the keys below it: then it is opened by itself.
+        shares = bool(prefix.partition("://")[2]) and unquote(name) == name
+        return self.below(prefix, name) if shares else self.open(url)
 
     def below(self, url: str, folder: str) -> Store:
         """The store of a folder of the one at `url`, which costs less than a store of its own."""

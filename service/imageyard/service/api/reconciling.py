@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import SecretStr
 
+from imageyard.manifests.errors import ImageyardError
 from imageyard.ray_jobs.job_log import stamp
 from imageyard.ray_jobs.submit import RayJobs
 from imageyard.service.api.loops import Loop
 from imageyard.service.api.yard import Yard
 from imageyard.service.reconcile import Reconciler
 
+_log = logging.getLogger("imageyard.reconcile")
 EVERY = 2.0
 """Seconds between two looks."""
 
@@ -28,7 +31,8 @@ def reconciling(yard: Yard, token: SecretStr | None) -> tuple[Loop, ...]:
     def heard(dataset: str, job: str, name: str, event: Mapping[str, Any]) -> None:
         yard.metrics.observed.event(dataset, job, name, event, old=str(event.get("time", "")) < began)
 
-    loop = Reconciler(lambda: _datasets(yard), ray, clock=yard.clock, heard=heard, stores=yard.stores)
+    known: dict[str, Sequence[str]] = {}
+    loop = Reconciler(lambda: _datasets(yard, known), ray, clock=yard.clock, heard=heard, stores=yard.stores)
 
     def turn(stopping: threading.Event) -> None:
         loop.once()
@@ -36,8 +40,16 @@ def reconciling(yard: Yard, token: SecretStr | None) -> tuple[Loop, ...]:
     return (Loop("reconcile", turn, EVERY),)
 
 
-def _datasets(yard: Yard) -> Iterator[str]:
-    """URLs of every folder that may be a dataset: one whose settings say that it is deleted may have jobs that run."""
+def _datasets(yard: Yard, known: dict[str, Sequence[str]]) -> Iterator[str]:
+    """URLs of every folder that may be a dataset: one whose settings say that it is deleted may have jobs that run.
+
+    Of a tenant whose store does not answer they are those of `known`, which keeps the last by tenant: so it holds up
+    no other, and nothing of it is forgotten.
+    """
     for tenant in yard.deployment.tenants:
-        for name in yard.stores.open(tenant.prefix).folders():
+        try:
+            known[tenant.name] = yard.stores.open(tenant.prefix).folders()
+        except ImageyardError as error:
+            _log.warning("the datasets of %s: %s", tenant.name, error)
+        for name in known.get(tenant.name, ()):
             yield f"{tenant.prefix}/{name}"

@@ -19,28 +19,43 @@ from imageyard.service.watch.watcher import Pace, Watcher
 from imageyard.service.watch.windows import Rule
 
 
-def watched_in(deployment: Deployment, catalog: Callable[[Tenant], Catalog], *, tell: Tell) -> list[Watched]:
+def watched_in(
+    deployment: Deployment,
+    catalog: Callable[[Tenant], Catalog],
+    *,
+    tell: Tell,
+    known: dict[str, list[Watched]] | None = None,
+) -> list[Watched]:
     """What the settings of all tenants' datasets want watched, as they are now.
 
-    A recipe that is not allowed any more, or takes nothing in, is told of and left out. Raises StoreError.
+    A recipe that is not allowed any more, or takes nothing in, is told of and left out. Of a tenant whose settings
+    cannot be read, which is told of, it is what it was by `known`, which keeps what was found last by tenant.
     """
-    found = []
+    known = {} if known is None else known
     for tenant in deployment.tenants:
-        datasets = catalog(tenant)
-        for settings in datasets.every():
-            if not settings.watch:
-                continue
-            url = datasets.url(settings.name)
-            written = dict(settings.recipe if settings.recipe is not None else RECIPES[settings.profile])
-            try:
-                recipe = recipe_of(written, dataset=url, tenant=tenant, deployment=deployment)
-            except ImageyardError as error:
-                tell("unwatched", dataset=url, error=str(error))
-                continue
-            if recipe.steps[0].kind == "ingest":
-                found.append(Watched(recipe, written))
-            else:
-                tell("unwatched", dataset=url, error="its recipe has no ingest step, so it never takes anything in")
+        try:
+            known[tenant.name] = _watched_of(tenant, deployment, catalog(tenant), tell)
+        except ImageyardError as error:
+            tell("datasets", error=str(error))
+    return [one for tenant in deployment.tenants for one in known.get(tenant.name, ())]
+
+
+def _watched_of(tenant: Tenant, deployment: Deployment, datasets: Catalog, tell: Tell) -> list[Watched]:
+    found = []
+    for settings in datasets.every():
+        if not settings.watch:
+            continue
+        url = datasets.url(settings.name)
+        written = dict(settings.recipe if settings.recipe is not None else RECIPES[settings.profile])
+        try:
+            recipe = recipe_of(written, dataset=url, tenant=tenant, deployment=deployment)
+        except ImageyardError as error:
+            tell("unwatched", dataset=url, error=str(error))
+            continue
+        if recipe.steps[0].kind == "ingest":
+            found.append(Watched(recipe, written))
+        else:
+            tell("unwatched", dataset=url, error="its recipe has no ingest step, so it never takes anything in")
     return found
 
 
@@ -63,8 +78,11 @@ def watch(
     named, asked = deployment.queue, deployment.watch
     queue = SqsQueue.open(named.url, dead_letters=named.dead_letters) if named is not None else None
     pace = pace or Pace(Rule(asked.window, asked.most), every=asked.every)
-    watcher = Watcher(
-        lambda: watched_in(deployment, catalog, tell=tell), runner, queue=queue, pace=pace, tell=tell, stores=stores
-    )
+    known: dict[str, list[Watched]] = {}
+
+    def datasets() -> list[Watched]:
+        return watched_in(deployment, catalog, tell=tell, known=known)
+
+    watcher = Watcher(datasets, runner, queue=queue, pace=pace, tell=tell, stores=stores)
     began(watcher)
     watcher.run(stopping)
