@@ -3,7 +3,7 @@
 import json
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -14,7 +14,16 @@ import pytest
 import pictures
 from cuts import FailingStore, PowerCut
 from imageyard.manifests import Dataset, Store
-from imageyard.manifests.errors import JobEndedError, JobError, JobMissingError, JobTakenError, ModelError, StoreError
+from imageyard.manifests.errors import (
+    CommitError,
+    JobEndedError,
+    JobError,
+    JobMissingError,
+    JobTakenError,
+    ModelError,
+    StoreError,
+)
+from imageyard.manifests.store import Entry
 from imageyard.ray_jobs import job, job_end
 from imageyard.ray_jobs.engine import LocalEngine
 from imageyard.ray_jobs.job_log import ALIVE_EVERY, Log, kind_of
@@ -267,6 +276,79 @@ def test_an_attempt_stopped_at_any_change_is_followed_by_one_that_commits_the_sa
         assert dataset.numbers() == [1], f"stopped at change {at}"
         assert job.describe(store, "a-job").state == "committed"
         assert store_keys(store, "drop") == (["drop/p9.jpg"] if committed else []), f"stopped at change {at}"
+
+
+class FlakyStore(Store):
+    """A real store that fails once: at its nth call of any verb, before or after it was done."""
+
+    left = 10**9
+    after = False
+    calls = 0
+
+    def _call(self, key: str, verb: Callable[[], Any]) -> Any:
+        self.calls += 1
+        self.left -= 1
+        if self.left == 0 and not self.after:
+            raise StoreError(f"{key}: away for a moment")
+        found = verb()
+        if self.left == 0:
+            raise StoreError(f"{key}: the answer was lost")
+        return found
+
+    def get(self, key: str, *, etag: str | None = None) -> bytes:
+        return bytes(self._call(key, lambda: Store.get(self, key, etag=etag)))
+
+    def get_range(self, key: str, offset: int, length: int) -> bytes:
+        return bytes(self._call(key, lambda: Store.get_range(self, key, offset, length)))
+
+    def head(self, key: str) -> Entry:
+        found: Entry = self._call(key, lambda: Store.head(self, key))
+        return found
+
+    def list(self, prefix: str = "") -> Iterator[Entry]:
+        yield from self._call(prefix, lambda: list(Store.list(self, prefix)))
+
+    def create(self, key: str, data: bytes) -> None:
+        self._call(key, lambda: Store.create(self, key, data))
+
+    def remove(self, entry: Entry) -> bool:
+        return bool(self._call(entry.key, lambda: Store.remove(self, entry)))
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_an_attempt_whose_store_fails_once_anywhere_does_not_fail_its_job(
+    models: Path, tmp_path: Path, after: bool
+) -> None:
+    def fresh(name: str) -> tuple[Dataset, FlakyStore, job.Submission]:
+        store = FlakyStore(Store.open(f"memory://{name}")._backend, "memory://the-dataset")
+        dataset = Dataset(store)
+        drop(dataset, {**photos(3), "p1.txt": b"a caption", "broken.jpg": b"x"})
+        return dataset, store, job.submit(store, asked_of(dataset))
+
+    dataset, store, asked = fresh(f"{tmp_path.name}-undisturbed")
+    before = store.calls
+    expected = manifests(dataset, attempt(dataset, asked, models).version)
+    ways = set()
+    for at in range(1, store.calls - before + 1):
+        dataset, store, asked = fresh(f"{tmp_path.name}-{at}")
+        store.left, store.after = at, after
+        ends = []
+        while not ends or job.ended(store, "a-job") is None:
+            try:
+                ends.append(attempt(dataset, asked, models).state)
+            except (StoreError, CommitError):
+                ends.append("passing")
+            store.left = 10**9
+            assert len(ends) < 4, f"failed at call {at}"
+        ways.add(tuple(ends))
+        how = job.ended(store, "a-job")
+        assert how is not None
+        assert how.state == "committed", f"failed at call {at}: {how.error}"
+        assert dataset.numbers() == [1], f"failed at call {at}"
+        assert manifests(dataset, dataset.newest()) == expected, f"failed at call {at}"
+        go(dataset, recipe(dataset, *STEPS), models)
+        assert store_keys(store, "drop") == [], f"failed at call {at}"
+    assert ("committed",) in ways or ("passing", "committed") in ways
 
 
 class Turnstile:
