@@ -242,6 +242,22 @@ def test_a_cancelled_attempt_that_cannot_be_ended_is_left_behind(dataset: Datase
     assert (state(dataset), api.stopped) == ("cancelled", ["a-job-a1"])
 
 
+def test_a_job_that_nobody_can_read_hides_no_lost_attempt_of_another(dataset: Dataset, api: RayApi) -> None:
+    dataset.store.create("open/bad-one", b"")
+    dataset.store.create("jobs/bad-one/submitted.json", b"garbage")
+    submitted(dataset)
+    time = Time()
+    loop = loop_of(dataset, api, time, stale=120)
+    loop.once()
+    api.set("a-job-a1", "RUNNING")
+    begin(dataset, 1)
+    for _ in range(4):
+        loop.once()
+        time.now += 61
+    loop.once()
+    assert api.stopped == ["a-job-a1"]
+
+
 def test_an_attempt_that_is_silent_and_cannot_be_ended_is_left_behind(dataset: Dataset, api: RayApi) -> None:
     """Its node is gone, and Ray has not noticed."""
     submitted(dataset)
@@ -320,6 +336,40 @@ def test_an_attempt_whose_clock_was_set_back_is_not_taken_for_silent(dataset: Da
         log.say("alive")
         loop.once()
     assert api.stopped == []
+
+
+EVENT = "20260101T000000000000-0123abcd-000001-alive"
+
+
+@pytest.mark.parametrize(
+    ("key", "garbage"),
+    [
+        ("jobs/a-job/attempts/001.json", b"garbage"),
+        ("jobs/a-job/attempts/README.md", b"# Attempts"),
+        ("jobs/a-job/ended.json", b"{}"),
+        ("jobs/a-job/submitted.json", b"[]"),
+        (f"jobs/a-job/events/{EVENT}.json", b"garbage"),
+        (f"jobs/a-job/events/{EVENT}.json", b"[1]"),
+        (f"jobs/a-job/events/{EVENT}.json", b"\xff\xfe"),
+        ("open/..-is-no-job", b""),
+    ],
+)
+def test_what_somebody_put_beside_a_job_holds_up_no_other(
+    dataset: Dataset, api: RayApi, key: str, garbage: bytes
+) -> None:
+    dataset.store.create("open/a-job", b"")
+    dataset.store.create(key, garbage)
+    if not key.endswith("submitted.json"):
+        dataset.store.create("jobs/a-job/submitted.json", asked_of(dataset).encoded())
+    submitted(dataset, "good-one")
+    ray = RayJobs(api.address, TOKEN, timeout=5)
+    heard: list[str] = []
+    loop = Reconciler(lambda: [dataset.url], ray, heard=lambda url, name, one, said: heard.append(name))
+    for _ in range(3):
+        loop.once()
+        api.jobs.pop("a-job-a1", None)
+    assert "good-one-a1" in api.jobs
+    assert "good-one" in heard
 
 
 def test_a_cluster_that_is_away_loses_nothing(dataset: Dataset) -> None:

@@ -303,7 +303,13 @@ def _told(store: Store, job: str, names: Sequence[str]) -> dict[str, Any]:
     """The last event that tells of work, if there is one."""
     kinds = ("progress", "alive", "committed", "nothing", "failed", "stopped")
     for name in reversed(names):
-        if kind_of(name) in kinds and "work" in (said := event(store, job, name)):
+        if kind_of(name) not in kinds:
+            continue
+        try:
+            said = event(store, job, name)
+        except JobError:
+            continue  # somebody has put it there: it tells nothing
+        if isinstance(said.get("work"), dict):
             return said
     return {}
 

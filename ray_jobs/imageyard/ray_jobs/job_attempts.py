@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 
+from pydantic import ValidationError
+
 from imageyard.manifests.dataset import listed
+from imageyard.manifests.errors import JobError
 from imageyard.manifests.store import Entry, Store
 from imageyard.ray_jobs.job_log import Clock, stamp, writer_of
 from imageyard.ray_jobs.job_records import Given
+
+_NAME = re.compile(r"\d{3}\.json")
 
 
 def hand(store: Store, job: str, number: int, *, after: str, clock: Clock) -> bool:
@@ -21,7 +27,8 @@ def hand(store: Store, job: str, number: int, *, after: str, clock: Clock) -> bo
 
 def attempts(store: Store, job: str) -> list[Entry]:
     """What stands for each attempt that a cluster has been given, in order."""
-    return listed(store.list(f"jobs/{job}/attempts"))
+    found = listed(store.list(f"jobs/{job}/attempts"))
+    return [entry for entry in found if _NAME.fullmatch(entry.key.rsplit("/", 1)[-1])]
 
 
 def number_of(entry: Entry) -> int:
@@ -30,8 +37,11 @@ def number_of(entry: Entry) -> int:
 
 
 def attempt(store: Store, entry: Entry) -> Given:
-    """What was noted of an attempt."""
-    return Given.model_validate_json(store.get(entry.key))
+    """What was noted of an attempt. Raises JobError if what lies there is no such note."""
+    try:
+        return Given.model_validate_json(store.get(entry.key))
+    except ValidationError as error:
+        raise JobError(f"{store.address(entry.key)}: not what is noted of an attempt") from error
 
 
 def attempt_writer(number: int) -> str:

@@ -109,9 +109,15 @@ def event_ids(store: Store, job: str, *, after: str | None = None) -> list[str]:
 
 
 def event(store: Store, job: str, name: str) -> dict[str, Any]:
-    """The event of that id, which is among its members."""
-    said: dict[str, Any] = json.loads(store.get(f"jobs/{job}/events/{name}.json"))
-    return {"id": name, **said}
+    """The event of that id, which is among its members. Raises JobError if what lies there is none."""
+    key = f"jobs/{job}/events/{name}.json"
+    try:
+        said = json.loads(store.get(key))
+    except ValueError as error:
+        raise JobError(f"{store.address(key)}: not an event of a job") from error
+    if not isinstance(said, dict):
+        raise JobError(f"{store.address(key)}: not an event of a job")
+    return {**said, "id": name}
 
 
 def events(store: Store, job: str, after: str | None = None) -> Iterator[dict[str, Any]]:

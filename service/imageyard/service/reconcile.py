@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from imageyard.manifests.dataset import Dataset
-from imageyard.manifests.errors import ClusterError, ImageyardError, JobError, JobMissingError
+from imageyard.manifests.errors import ClusterError, ImageyardError, JobError, JobMissingError, StoreError
 from imageyard.manifests.store import Entry, Store
 from imageyard.ray_jobs import job, job_attempts, job_end
 from imageyard.ray_jobs.submit import GRACE, OVER, RayJobs, Standing, ray_id
@@ -164,9 +164,11 @@ class Reconciler:
                 seen.refused += 1
                 seen.not_before = self._monotonic() + min(LONGEST_PAUSE, FIRST_PAUSE * 2**seen.refused)
                 now.troubles.append(str(error))
-            except ImageyardError as error:
+            except StoreError as error:
                 now.troubles.append(str(error))
                 self._unheard(url)
+            except ImageyardError as error:  # what lies there of this one job is no job
+                now.troubles.append(str(error))
         return known
 
     def _unheard(self, url: str) -> set[tuple[str, str]]:
@@ -183,7 +185,10 @@ class Reconciler:
         try:
             store = self._stores.dataset(url)
             for one in job.event_ids(store, name, after=self._told.get((url, name))):
-                self._heard(url, name, one, job.event(store, name, one))
+                try:
+                    self._heard(url, name, one, job.event(store, name, one))
+                except JobError as error:
+                    logger.warning("job %s: %s", name, error)
                 self._told[url, name] = one
         except ImageyardError as error:
             logger.warning("job %s: its events are told later: %s", name, error)

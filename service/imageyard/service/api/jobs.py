@@ -15,7 +15,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.convertors import StringConvertor, register_url_convertor
 
-from imageyard.manifests.errors import ImageyardError, JobMissingError, NotFoundError
+from imageyard.manifests.errors import ImageyardError, JobError, JobMissingError, NotFoundError
 from imageyard.manifests.store import Store
 from imageyard.ray_jobs import job
 from imageyard.ray_jobs.job_log import EVENT_ID
@@ -233,9 +233,13 @@ async def follow_job(
             over = await run_sync(job.ended, store, name)
             for one in await run_sync(job.event_ids, store, name):
                 if one not in seen:
-                    said = await run_sync(job.event, store, name, one)
-                    yield ServerSentEvent(data=said, event=job.kind_of(one), id=one)
                     seen.add(one)
+                    try:
+                        said = await run_sync(job.event, store, name, one)
+                    except JobError as error:
+                        _log.warning("an event is left out: %s", error)
+                        continue
+                    yield ServerSentEvent(data=said, event=job.kind_of(one), id=one)
             if over is not None and any(job.kind_of(one) == over.state for one in seen):
                 return
             if over is not None and (waited := waited + 1) > UNTOLD:  # its event was never written
