@@ -103,6 +103,8 @@ def test_a_key_of_one_tenant_or_dataset_means_nothing_in_another(client: TestCli
         {"recipe": {"steps": ["ingest", {"tag": {"model": "http://169.254.169.254/latest"}}]}},
         {"recipe": "ingest"},
         {"options": {"actors": 0}},
+        {"options": {"gpus": False}},
+        {"drop": "yes"},
         {"options": {"entrypoint": "; echo"}},
         {"entrypoint": "; echo"},
         {"name": "x" * 201},
@@ -164,6 +166,13 @@ def test_a_job_is_cancelled_once_and_for_all(client: TestClient, dataset: Datase
     assert client.post(f"{JOBS}/nobody:cancel").status_code == 404
 
 
+def test_an_address_knows_its_own_methods(client: TestClient) -> None:
+    for path, methods in (("", "GET, POST"), ("/x", "GET"), ("/x:cancel", "POST"), ("/x/events", "GET")):
+        assert client.request("PUT", JOBS + path).headers["allow"] == methods
+    paths = client.get("/openapi.json").json()["paths"]
+    assert "/v1/datasets/{dataset}/jobs/{job}:cancel" in paths
+
+
 def test_the_events_of_a_job_come_in_order_and_end_with_it(client: TestClient, dataset: Dataset, models: Path) -> None:
     drop(dataset, {"a.jpg": pictures.photo(1, (96, 96))})
     name = submit(client).json()["id"]
@@ -203,7 +212,7 @@ def test_rejected_samples_and_the_report_of_a_job(client: TestClient, dataset: D
     drop(dataset, {**small, "a.jpg": pictures.photo(9, (96, 96))})
     name = submit(client).json()["id"]
     early = client.get(f"{JOBS}/{name}/rejected")
-    assert (early.status_code, client.get(f"{JOBS}/{name}/report").status_code) == (409, 404)
+    assert (early.status_code, client.get(f"{JOBS}/{name}/report").status_code) == (409, 409)
     run_it(dataset, name, models)
     found, cursor = [], None
     while True:

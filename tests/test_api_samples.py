@@ -351,3 +351,12 @@ def test_manifests_and_images_by_urls_that_need_no_key(bucket: str, models: Path
         for one in page["samples"]:
             assert httpx.get(one["image"]).content in PICTURES.values()
         assert httpx.get(page["samples"][0]["image"].split("?")[0]).status_code in (401, 403)
+
+
+def test_a_dataset_is_described_with_its_classes(reader: TestClient, kept: tuple[str, Dataset]) -> None:
+    told = good(reader.get(ROOT))
+    assert told["version"]["number"] == 2
+    assert {one["name"]: one["images"] for one in told["labels"]["anomaly-label"]["classes"]} == {
+        "normal": 4,
+        "anomaly": 4,
+    }

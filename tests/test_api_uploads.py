@@ -12,12 +12,13 @@ import pytest
 from starlette.testclient import TestClient
 
 from imageyard.manifests.dataset import Dataset
+from imageyard.manifests.store import Store
 from imageyard.service.api import create_app
 from imageyard.service.local_s3 import LocalS3
 from imageyard.service.uploads import fault_of_name
 from jobs import go, recipe, roles, store_keys
 from pictures import photo
-from served import ADMIN, READ, SUBMIT, bearer, deployment
+from served import ADMIN, OTHER, READ, SUBMIT, bearer, configuration, deployment, serving
 
 PICTURE = photo(1, (64, 64))
 
@@ -142,3 +143,40 @@ def test_names_that_people_give_are_taken(name: str) -> None:
 )  # fmt: skip
 def test_names_that_could_lead_elsewhere_or_hide_what_they_are_are_not(name: str) -> None:
     assert fault_of_name(name) is not None
+
+
+@pytest.mark.server
+def test_a_store_opened_below_another_is_the_one_of_its_url(bucket: str) -> None:
+    parent, direct = Store.open(f"s3://{bucket}/yard"), Store.open(f"s3://{bucket}/yard/acme/cats")
+    below = parent.below("acme/cats")
+    below.create("versions/1.json", b"one")
+    assert (below.url, direct.get("versions/1.json")) == (direct.url, b"one")
+    assert parent.get("acme/cats/versions/1.json") == b"one"
+    assert below.remove(below.head("versions/1.json"))
+    assert store_keys(direct) == []
+
+
+@pytest.mark.server
+def test_a_store_that_fails_is_said_to_and_its_place_and_secrets_are_not(
+    tmp_path: Path, bucket: str, s3: LocalS3
+) -> None:
+    said = configuration(f"s3://{bucket}/yard")
+    said["tenants"][1]["prefix"] = f"s3://{bucket}-missing/bees"
+    with serving(tmp_path, said) as served, httpx.Client(base_url=served.url) as client:
+        made = client.post("/v1/datasets", json={"name": "cats"}, headers=bearer(ADMIN))
+        assert made.status_code == 201
+        files = {"files": [{"name": "a.jpg", "bytes": len(PICTURE)}]}
+        signed = client.post("/v1/datasets/cats/uploads", json=files, headers=bearer(SUBMIT)).json()["forms"][0]
+        assert send(signed, PICTURE) in (200, 204)
+        for method, path in (("GET", "/v1/datasets"), ("POST", "/v1/datasets"), ("GET", "/v1/datasets/cats")):
+            body = {"name": "cats"} if method == "POST" else None
+            answer = client.request(method, path, json=body, headers=bearer(OTHER))
+            assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+            assert bucket not in answer.text
+        assert client.get("/readyz").status_code == 503
+        log = served.log.read_text()
+    assert f"{bucket}-missing" in log
+    secrets = [s3.secret_key, s3.access_key, ADMIN, SUBMIT, OTHER, signed["fields"]["policy"]]
+    assert signed["fields"]["x-amz-algorithm"] == "AWS4-HMAC-SHA256"
+    secrets += [signed["fields"][name] for name in ("x-amz-signature", "x-amz-credential")]
+    assert [secret for secret in secrets if secret in log] == []

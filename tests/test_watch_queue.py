@@ -98,6 +98,31 @@ def test_an_upload_becomes_a_message_and_a_sample(place: Place, tmp_path: Path) 
     assert (counts.deleted, counts.jobs, counts.images, counts.malformed) == (2, 1, 1, 0)
 
 
+def test_no_name_of_an_object_stops_the_others(place: Place, tmp_path: Path) -> None:
+    names = [
+        "a\nb",
+        "a\x01b",
+        "a\tb",
+        "d\x7f",
+        "a//b",
+        "a/../b",
+        "..b/x",
+        "x*?#{}^|~`",
+        "\u202e",
+        "%2F",
+        "a\\b",
+        "ü + %",
+    ]
+    for number, name in enumerate(names):
+        place.upload(f"{name}.jpg", pictures.photo(number, (48, 48)))
+    until(lambda: place.server.messages(place.queue) == len(names) + 1)
+    watcher = place.watch_once(tmp_path)
+    assert watcher.counts.failures == 0
+    assert set(roles(place.dataset, place.dataset.newest())) == {f"{name}.jpg" for name in names}
+    assert store_keys(place.dataset.store, "drop") == []
+    assert place.server.messages(place.queue) == 0
+
+
 def test_where_all_objects_are_told_of_our_own_are_nobodys_events(events: Ministack, tmp_path: Path) -> None:
     name = f"test-{uuid.uuid4().hex[:12]}"
     queue = events.queue(name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -46,7 +46,12 @@ class S3Control:
         try:
             session = boto3.Session()
             found = session.get_credentials()
-            config = Config(retries={"max_attempts": 3, "mode": "standard"}, connect_timeout=5, read_timeout=60)
+            config = Config(
+                retries={"max_attempts": 3, "mode": "standard"},
+                connect_timeout=5,
+                read_timeout=60,
+                signature_version="s3v4",  # else forms are signed as in version 2, which encrypted buckets refuse
+            )
             client = session.client("s3", config=config)
         except (BotoCoreError, ValueError) as error:
             raise StoreError(f"{url}: the AWS configuration cannot be used ({error})") from error
@@ -56,6 +61,10 @@ class S3Control:
                 "or run `aws sso login`"
             )
         return cls(bucket, prefix, client, session)
+
+    def below(self, folder: str) -> S3Control:
+        """The same client and session for a folder of this prefix."""
+        return replace(self, prefix=self._full(folder))
 
     @property
     def endpoint(self) -> str | None:

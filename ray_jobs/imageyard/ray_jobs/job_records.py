@@ -26,7 +26,7 @@ State = Literal[
 class Options(BaseModel):
     """How a job is to be spread over a cluster; none of it changes the result."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     actors: int | None = Field(default=None, ge=1, le=100_000)
     """Ray actors; unset, as many as the cluster has room for."""

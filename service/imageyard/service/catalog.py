@@ -62,13 +62,13 @@ class Catalog:
 
     def url(self, name: str) -> str:
         """Of the dataset `name`, which must be a name: ImageyardError if it is none."""
-        if not _NAME.fullmatch(name):
-            raise ImageyardError(f"{name[:80]!r} is no name of a dataset")
+        _check(name)
         return f"{self.prefix}/{name}"
 
     def store(self, name: str) -> Store:
         """The dataset's prefix, opened."""
-        return self._stores.open(self.url(name))
+        _check(name)
+        return self._stores.below(self.prefix, name)
 
     def settings(self, name: str) -> DatasetSettings | None:
         """The newest settings of `name`, None if there have never been any; they may say that it is deleted.
@@ -145,6 +145,11 @@ class Catalog:
 def settings_key(number: int) -> str:
     """Where the settings of a number lie in their dataset."""
     return f"settings/{number:0{DIGITS}d}.json"
+
+
+def _check(name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise ImageyardError(f"{name[:80]!r} is no name of a dataset")
 
 
 def _numbers(store: Store) -> Sequence[int]:

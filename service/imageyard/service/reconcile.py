@@ -146,7 +146,7 @@ class Reconciler:
             markers = sorted(dataset.store.list("open"), key=lambda entry: (entry.modified, entry.key))
         except ImageyardError as error:
             now.troubles.append(str(error))
-            return {key for key in self._seen if key[0] == url}
+            return self._unheard(url)
         for marker in markers:
             name = marker.key.rsplit("/", 1)[-1]
             known.add((url, name))
@@ -164,7 +164,15 @@ class Reconciler:
                 now.troubles.append(str(error))
             except ImageyardError as error:
                 now.troubles.append(str(error))
+                self._unheard(url)
         return known
+
+    def _unheard(self, url: str) -> set[tuple[str, str]]:
+        """The jobs of a dataset whose store did not answer: nobody's silence counts from before now."""
+        keys = {key for key in self._seen if key[0] == url}
+        for key in keys:
+            self._seen[key].since = self._monotonic()
+        return keys
 
     def _tell(self, url: str, name: str) -> None:
         """Tell who listens of what was said since the last look."""
@@ -232,6 +240,7 @@ class _Look:
         if cancelled:
             return self._cancel(asked, number, standing)
         if standing is not None and standing.state == "PENDING":
+            self._seen.since = self._now  # silence counts from when it runs
             return True
         if standing is not None and standing.state == "RUNNING":
             lost = self._lost(number)
@@ -272,9 +281,11 @@ class _Look:
             return self._over(asked, number)
         if self._seen.cancelled is None:
             self._seen.cancelled = self._now
-        if self._now - self._seen.cancelled >= self._limits.cancel:
+        if self._seen.stopped is None and self._now - self._seen.cancelled >= self._limits.cancel:
             self._ray.stop(ray_id(self._name, number))
-            self._seen.cancelled = self._now
+            self._seen.stopped = self._now
+        if self._seen.stopped is not None and self._now - self._seen.stopped >= GRACE + self._limits.stale:
+            return self._over(asked, number)  # its node is gone; should it live, it looks before it commits
         return True
 
     def _over(self, asked: job.Submission, number: int | None) -> bool:

@@ -25,7 +25,18 @@ class Stores:
             if known is not None:
                 self._open.move_to_end(url)
                 return known
-        store = Store.open(url)
+        return self._kept(url, Store.open(url))
+
+    def below(self, url: str, folder: str) -> Store:
+        """The store of a folder of the one at `url`, which costs less than a store of its own."""
+        with self._lock:
+            known = self._open.get(f"{url}/{folder}")
+            if known is not None:
+                self._open.move_to_end(known.url)
+                return known
+        return self._kept(f"{url}/{folder}", self.open(url).below(folder))
+
+    def _kept(self, url: str, store: Store) -> Store:
         with self._lock:
             store = self._open.setdefault(url, store)
             while len(self._open) > self._most:

@@ -156,7 +156,7 @@ def describe_dataset(
     yard: Annotated[Yard, Depends(yard_of)],
 ) -> DescribedInFull:
     """Its settings, its newest version with counts, and label statistics."""
-    version = place.dataset.newest()
+    version = yard.reading.newest(place.dataset)
     labels = yard.labels(place.dataset, version) if yard.labels is not None and version is not None else None
     response.headers["ETag"] = _etag(place.settings)
     return DescribedInFull(

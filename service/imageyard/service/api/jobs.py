@@ -13,8 +13,9 @@ from anyio.to_thread import run_sync
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.convertors import StringConvertor, register_url_convertor
 
-from imageyard.manifests.errors import ImageyardError, JobMissingError
+from imageyard.manifests.errors import ImageyardError, JobMissingError, NotFoundError
 from imageyard.manifests.store import Store
 from imageyard.ray_jobs import job
 from imageyard.ray_jobs.job_log import EVENT_ID
@@ -28,6 +29,14 @@ from imageyard.service.api.yard import Yard, note, yard_of
 from imageyard.service.asked import recipe_of
 from imageyard.service.profiles import RECIPES
 
+
+class _JobIdConvertor(StringConvertor):
+    """A segment of a path up to the colon before what is to be done with the job."""
+
+    regex = "[^/:]+"
+
+
+register_url_convertor("job", _JobIdConvertor())
 router = APIRouter(prefix="/v1/datasets/{dataset}/jobs", tags=["jobs"], responses=ALWAYS)
 JobName = Annotated[
     str, Path(alias="job", description="The job's id.", pattern=f"^{JOB_ID.pattern}$", min_length=1, max_length=63)
@@ -47,7 +56,7 @@ _log = logging.getLogger("imageyard.service")
 class NewJob(BaseModel):
     """What is to be done."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     recipe: dict[str, Any] | None = Field(
         default=None,
@@ -92,7 +101,12 @@ def followed(
     place: Annotated[Place, Depends(streaming("read"))],
     name: JobName,
     last: Annotated[
-        str | None, Header(alias="Last-Event-ID", description="The id of the last event that was seen.")
+        str | None,
+        Header(
+            alias="Last-Event-ID",
+            description="The id of the last event that was seen; 400 if it is the id of none.",
+            json_schema_extra={"pattern": f"^{EVENT_ID.pattern}$"},
+        ),
     ] = None,
 ) -> Followed:
     """A dependency: looked at before the stream begins, so that what is wrong is answered as a problem."""
@@ -174,7 +188,7 @@ def list_jobs(
     return Jobs(jobs=found.jobs, next=cursor_of(found.following) if found.following is not None else None)
 
 
-@router.get("/{job}", operation_id="describe_job", summary="Describe a job")
+@router.get("/{job:job}", operation_id="describe_job", summary="Describe a job")
 def describe_job(
     place: Annotated[Place, Depends(within("read"))], yard: Annotated[Yard, Depends(yard_of)], name: JobName
 ) -> job.JobStatus:
@@ -182,7 +196,7 @@ def describe_job(
     return yard.jobs.describe(place.dataset.store, name, yard.clock)
 
 
-@router.post("/{job}:cancel", operation_id="cancel_job", summary="Cancel a job", responses=answers(409))
+@router.post("/{job:job}:cancel", operation_id="cancel_job", summary="Cancel a job", responses=answers(409))
 def cancel_job(
     place: Annotated[Place, Depends(within("submit"))], yard: Annotated[Yard, Depends(yard_of)], name: JobName
 ) -> job.JobStatus:
@@ -197,7 +211,7 @@ def cancel_job(
 
 
 @router.get(
-    "/{job}/events",
+    "/{job:job}/events",
     operation_id="follow_job",
     summary="Follow a job's events",
     response_class=EventSourceResponse,
@@ -233,7 +247,7 @@ async def follow_job(
 
 
 @router.get(
-    "/{job}/rejected",
+    "/{job:job}/rejected",
     operation_id="list_rejected",
     summary="List the rejected samples of the version that a job made",
     response_model=samples.Samples,
@@ -255,16 +269,22 @@ def list_rejected(
 
 
 @router.get(
-    "/{job}/report",
+    "/{job:job}/report",
     operation_id="read_report",
     summary="The report of a job",
     response_class=Response,
-    responses={200: _REPORT, **answers(501)},
+    responses={200: _REPORT, **answers(409, 501)},
 )
 def read_report(place: Annotated[Place, Depends(within("read"))], name: JobName) -> Response:
     """A page for people, with pictures; it loads nothing and sends nothing."""
     store, key = place.dataset.store, f"jobs/{name}/report.html"
-    if store.head(key).size > REPORT_BYTES:
+    try:
+        size = store.head(key).size
+    except NotFoundError:
+        if job.known(store, name):
+            raise ProblemError(409, f"job {name} has no report; one that commits a version writes it") from None
+        raise
+    if size > REPORT_BYTES:
         raise ProblemError(501, "the report is too large to be shown here; read it where the dataset lies")
     return Response(
         store.get(key), media_type="text/html; charset=utf-8", headers={"Content-Security-Policy": REPORT_POLICY}

@@ -56,7 +56,7 @@ class Yard:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         labels: LabelStatistics | None = None,
     ) -> Yard:
-        limits = deployment.limits
+        limits, reading = deployment.limits, Reading()
         return cls(
             deployment=deployment,
             keyring=Keyring(deployment),
@@ -67,7 +67,8 @@ class Yard:
             streams=Streams(most=limits.streams, most_of_a_key=limits.streams_of_a_key),
             readiness=Readiness(deployment),
             clock=clock,
-            labels=labels,
+            labels=labels or _labels(reading),
+            reading=reading,
         )
 
     def catalog(self, tenant: Tenant) -> Catalog:
@@ -76,6 +77,16 @@ class Yard:
         if known is None:
             known = self._catalogs.setdefault(tenant.name, Catalog(tenant.prefix, self.stores, self.clock))
         return known
+
+
+def _labels(reading: Reading) -> LabelStatistics:
+    """Label statistics out of the numbers that are counted once for each version."""
+
+    def labels(dataset: Dataset, version: Version) -> Mapping[str, Any] | None:
+        found = reading.statistics(dataset, version)
+        return {name: told.model_dump(mode="json") for name, told in found.labels.items()} if found else None
+
+    return labels
 
 
 def yard_of(request: Request) -> Yard:
