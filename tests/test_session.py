@@ -68,7 +68,7 @@ class Yard:
             time.sleep(0.1)
 
     def kill_workers(self) -> None:
-        for pid in self.head.pids("ray::"):
+        for pid in self.head.pids("ray::_Actor"):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
