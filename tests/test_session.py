@@ -167,7 +167,7 @@ def test_a_thousand_images_end_in_one_sample_or_one_rejection_each_whatever_is_k
     yard.client.wait()
     status, said = yard.client.ask("GET", "/v1/datasets/cats")
     assert status == 200
-    assert said["version"] == yard.dataset.numbers()[-1]
+    assert said["version"]["number"] == yard.dataset.numbers()[-1]
 
 
 def _wrong(yard: Yard, dropped: Sequence[Upload]) -> list[str]:
