@@ -20,6 +20,7 @@ from imageyard.manifests.errors import (
     StoreError,
     VersionError,
 )
+from imageyard.manifests.store import Entry
 from imageyard.manifests.version import version_key
 
 
@@ -62,6 +63,36 @@ def record(parent: Version | None, transaction: str, manifests: object) -> Versi
             "consumed": None,
         }
     )
+
+
+@pytest.mark.parametrize("there", [0, 1, 1000, 1001, 1500, 2047, 2048])
+def test_the_newest_of_many_versions_is_found_by_a_few_looks(tmp_path: Path, there: int) -> None:
+    """A dataset that is dropped into all day has ten thousand versions in a week."""
+    looks = Looks(Store.open(f"memory://{tmp_path.name}")._backend, "memory://the-dataset")
+    first = record(None, "t", {})
+    for number in range(1, there + 1):
+        data = first.model_copy(update={"number": number}).encoded() if number == there else b"not read"
+        looks.create(version_key(number), data)
+    newest = Dataset(looks).newest()
+    assert (newest.number if newest else 0) == there
+    assert looks.listed <= 1001
+    assert looks.heads <= 30
+
+
+class Looks(Store):
+    """A real store that counts what it is asked."""
+
+    listed = 0
+    heads = 0
+
+    def list(self, prefix: str = "") -> Iterator[Entry]:
+        for entry in super().list(prefix):
+            self.listed += 1
+            yield entry
+
+    def head(self, key: str) -> Entry:
+        self.heads += 1
+        return super().head(key)
 
 
 def test_an_object_is_created_once(store: Store) -> None:

@@ -29,6 +29,9 @@ from imageyard.manifests.version import (
 RANGE_BYTES = 4 * 1024 * 1024
 """Lines are grouped into ranges of about this size, the unit of parallel reading."""
 
+LISTED = 1000
+"""Versions that are listed to find the newest: one request's worth; among more than these it is searched for."""
+
 ATTEMPTS = 30
 """Commits tried before giving up; each loss means that another job has just won."""
 
@@ -63,8 +66,7 @@ class Dataset:
 
     def numbers(self) -> list[int]:
         """Numbers of all versions, rising."""
-        names = (entry.key.rsplit("/", 1)[-1] for entry in self.store.list("versions"))
-        return sorted(int(name[:-5]) for name in names if name.endswith(".json") and name[:-5].isdigit())
+        return sorted(_numbers(self.store.list("versions")))
 
     def version(self, number: int) -> Version:
         """Version `number`; VersionError, saying which there are, if there is no such version."""
@@ -78,8 +80,30 @@ class Dataset:
 
     def newest(self) -> Version | None:
         """The version a new one would follow. For tools; training names a number."""
-        numbers = self.numbers()
-        return self.version(numbers[-1]) if numbers else None
+        number = self._newest_number()
+        return self.version(number) if number else None
+
+    def _newest_number(self) -> int:
+        """Of the newest version, 0 if there is none; numbers have no gaps, for each is that of the parent and one."""
+        found = list(islice(_numbers(self.store.list("versions")), LISTED + 1))
+        low = max(found, default=0)
+        if len(found) <= LISTED:
+            return low
+        step = 1
+        while self._is_there(low + step):
+            low, step = low + step, 2 * step
+        high = low + step
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if self._is_there(middle) else (low, middle)
+        return low
+
+    def _is_there(self, number: int) -> bool:
+        try:
+            self.store.head(version_key(number))
+        except NotFoundError:
+            return False
+        return True
 
     def read(self, version: Version, role: Role, *, threads: int = 4) -> Iterator[Sample]:
         """The samples of one role in the order of its manifest, ranges fetched `threads` at a time."""
@@ -236,6 +260,12 @@ class ManifestWriter:
             sha256=self._digest.hexdigest(),
             ranges=tuple(self._ranges),
         )
+
+
+def _numbers(entries: Iterable[Entry]) -> Iterator[int]:
+    """Numbers of the versions among the objects of their folder."""
+    names = (entry.key.rsplit("/", 1)[-1] for entry in entries)
+    return (int(name[:-5]) for name in names if name.endswith(".json") and name[:-5].isdigit())
 
 
 def listed(entries: Iterable[Entry]) -> list[Entry]:
