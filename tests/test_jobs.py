@@ -31,6 +31,7 @@ from imageyard.ray_jobs.recipe import parse_recipe
 from imageyard.ray_jobs.run import Outcome, Surroundings, run
 from imageyard.ray_jobs.submit import entry_point
 from imageyard.ray_jobs.watcher import Unwatched
+from imageyard.service.job_lists import JobLists
 from imageyard.service.jobs_command import show_jobs
 from imageyard.service.stores import Stores
 from jobs import DATE, by_name, drop, go, job_events, manifests, recipe, store_keys
@@ -465,6 +466,17 @@ def test_a_short_list_of_many_jobs_describes_those_it_shows(tmp_path: Path, caps
     assert [said["id"] for said in json.loads(capsys.readouterr().out)] == ["job-29", "job-28", "job-27"]
     show_jobs(dataset.url, limit=2, as_json=False)
     assert "more" in capsys.readouterr().out
+
+
+def test_a_list_of_jobs_leaves_out_what_is_none(dataset: Dataset) -> None:
+    for name in ("bad-end", "bad-submission", "good-one", "bad-record"):
+        job.submit(dataset.store, asked_of(dataset, name))
+    dataset.store.create("jobs/bad-end/ended.json", b"garbage")
+    dataset.store.create("jobs/bad-record/job.json", b"[]")
+    dataset.store.remove(dataset.store.head("jobs/bad-submission/submitted.json"))
+    dataset.store.create("jobs/bad-submission/submitted.json", b"garbage")
+    page = JobLists().page(dataset.store, lambda: DATE, start="", most=10)
+    assert [status.id for status in page.jobs] == ["good-one"]
 
 
 @pytest.mark.parametrize("name", ["", "..", "a/b", "A", "-a", "a" * 64, "a\n", "no-such-job"])

@@ -107,6 +107,24 @@ def test_a_job_that_failed_for_weeks_is_tried_again_at_the_cost_of_a_few_looks(d
     assert runner.run(watched(dataset), lying(dataset), lambda: False).version == 1
 
 
+def test_a_job_that_somebody_cancelled_is_not_begun_again_before_something_more_comes(
+    dataset: Dataset, models: Path
+) -> None:
+    cluster = Cluster(dataset, models)
+
+    def cancel() -> None:
+        for key in store_keys(dataset.store, "open"):
+            job.cancel(dataset.store, key.rsplit("/", 1)[-1], by="somebody")
+
+    for _ in range(3):
+        with pytest.raises(JobError, match="was cancelled"):
+            ClusterRunner(cancel, pause=lambda seconds: None).run(watched(dataset), lying(dataset), lambda: False)
+    assert len(job.ids(dataset.store)) == 1
+    drop(dataset, {"b.jpg": pictures.photo(2, (48, 48))})
+    ran = ClusterRunner(cluster.tend, pause=lambda seconds: None).run(watched(dataset), lying(dataset), lambda: False)
+    assert (ran.version, ran.counts["found"]) == (1, 3)
+
+
 class Looks(Store):
     """A real store that counts what is read."""
 

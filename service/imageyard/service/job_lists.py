@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import threading
 from collections import OrderedDict
@@ -11,11 +12,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Generic, TypeVar
 
-from imageyard.manifests.errors import JobMissingError
+from imageyard.manifests.errors import JobError
 from imageyard.manifests.store import Store
 from imageyard.ray_jobs import job
 from imageyard.ray_jobs.job_records import State
 
+_log = logging.getLogger("imageyard.service")
 MOST_DATES = 200_000
 MOST_STATUSES = 10_000
 MOST_LOOKED_AT = 200
@@ -88,11 +90,19 @@ class JobLists:
         with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
             while places[looked:] and len(found) < most and looked < MOST_LOOKED_AT:
                 some = places[looked : looked + min(SIDE_BY_SIDE, most - len(found))]
-                statuses = pool.map(lambda place: self.describe(store, place[1], clock), some)
-                found += [status for status in statuses if state is None or status.state == state]
+                statuses = pool.map(lambda place: self._described(store, place[1], clock), some)
+                found += [one for one in statuses if one is not None and (state is None or one.state == state)]
                 looked += len(some)
         following = " ".join(places[looked - 1]) if places[looked:] else None
         return JobPage(tuple(found), following)
+
+    def _described(self, store: Store, name: str, clock: job.Clock) -> job.JobStatus | None:
+        """As `describe`; None where what lies there is no job that this release can read."""
+        try:
+            return self.describe(store, name, clock)
+        except JobError as error:
+            _log.warning("a list of jobs leaves one out: %s", error)
+            return None
 
     def _places(self, store: Store) -> Sequence[tuple[str, str]]:
         """(date, id) of every job, the newest first."""
@@ -108,12 +118,12 @@ class JobLists:
 
 
 def _date(store: Store, name: str) -> str:
-    """When the job was created, as a stamp; empty where there is none of that name."""
+    """When the job was created, as a stamp; empty where there is none of that name that can be read."""
     try:
         return job.submission(store, name).created
-    except JobMissingError:
+    except JobError:
         pass
     try:
         return job.read(store, name).created
-    except JobMissingError:
+    except JobError:
         return ""

@@ -54,11 +54,19 @@ class ClusterRunner:
                 version = Dataset(store).version(over.version) if over.version is not None else None
                 counts = version.counts if version is not None and over.state == "committed" else {}
                 return Ran(over.state, over.version, asked.id, counts)
-            raise JobError(f"{watched.url}: job {asked.id} ended {over.state}: {over.error or 'by request'}")
+            if over.state == "cancelled":
+                raise JobError(
+                    f"{watched.url}: job {asked.id} was cancelled, and is not begun again for what lies in the drop "
+                    "folder; drop something more, or submit a job"
+                )
+            raise JobError(f"{watched.url}: job {asked.id} ended {over.state}: {over.error}")
         raise StoppedError
 
     def submitted(self, store: Store, watched: Watched, lying: Collection[Mark]) -> job.Submission:
-        """The job of this recipe for what lies there: the same for every watcher, until it has failed."""
+        """The job of this recipe for what lies there: the same for every watcher, until it has failed.
+
+        One that somebody cancelled stays so, until something else lies there.
+        """
         newest = Dataset(store).newest()
         recipe = {name: value for name, value in watched.written.items() if name != "dataset"}
         digest = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
@@ -88,7 +96,7 @@ def _first_not_failed(store: Store, name: str) -> str:
 
     def failed(number: int) -> bool:
         over = job.ended(store, f"{name}-{number}")
-        return over is not None and over.state not in ("committed", "nothing")
+        return over is not None and over.state == "failed"
 
     low, high = 0, 1
     while failed(high):
