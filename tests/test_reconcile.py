@@ -1,19 +1,21 @@
 """The reconcile loop against a server that speaks Ray's Jobs API: whatever Ray says or forgets, jobs end right."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 import pictures
-from imageyard.manifests import Dataset
+from imageyard.manifests import Dataset, Store
 from imageyard.manifests.errors import ClusterError, JobError
+from imageyard.manifests.store import Entry
 from imageyard.ray_jobs import job
 from imageyard.ray_jobs.job_attempts import attempt_writer
 from imageyard.ray_jobs.submit import GRACE, RayJobs
 from imageyard.service.reconcile import FIRST_PAUSE, MAX_ATTEMPTS, MAX_FAILED, Limits, Reconciler
+from imageyard.service.stores import Stores
 from jobs import drop, job_events, store_keys
 from ray_api import TOKEN, RayApi, ray_api
 from test_jobs import asked_of, attempt
@@ -425,6 +427,66 @@ def test_a_marker_of_a_submission_that_never_came_goes_after_an_hour(dataset: Da
     )
     late.once()
     assert store_keys(dataset.store, "open") == []
+
+
+class Meanwhile(Store):
+    """A real store; just before a call something else happens."""
+
+    before: tuple[str, str] = ("", "")
+    then: Callable[[], object] = staticmethod(lambda: None)
+
+    def _passes(self, verb: str, key: str) -> None:
+        if (verb, key) == self.before:
+            self.before = ("", "")
+            self.then()
+
+    def create(self, key: str, data: bytes) -> None:
+        self._passes("create", key)
+        super().create(key, data)
+
+    def remove(self, entry: Entry) -> bool:
+        self._passes("remove", entry.key)
+        return super().remove(entry)
+
+
+class OneStore(Stores):
+    """The same store for every URL."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__()
+        self._store = store
+
+    def dataset(self, url: str) -> Store:
+        return self._store
+
+
+@pytest.mark.parametrize("who", ["client", "loop"])
+def test_what_is_submitted_again_while_its_old_marker_is_swept_away_is_handed_over(
+    dataset: Dataset, api: RayApi, who: str
+) -> None:
+    """The first try died an hour ago between the marker and the submission."""
+    dataset.store.create("open/a-job", b"")
+    store = Meanwhile(dataset.store._backend, dataset.url)
+    ray = RayJobs(api.address, TOKEN, timeout=5)
+    late = Reconciler(
+        lambda: [dataset.url], ray, clock=lambda: datetime.now(UTC) + timedelta(hours=2), stores=OneStore(store)
+    )
+    if who == "client":  # it has seen its marker, and puts the submission there in a moment
+        store.before, store.then = ("create", "jobs/a-job/submitted.json"), late.once
+        job.submit(store, asked_of(dataset))
+    else:  # the loop has seen no submission, and takes the marker away in a moment
+        store.before, store.then = ("remove", "open/a-job"), lambda: job.submit(dataset.store, asked_of(dataset))
+        late.once()
+    loop_of(dataset, api).once()
+    assert list(api.jobs) == ["a-job-a1"]
+
+
+def test_a_submission_without_a_marker_is_mended_by_asking_again(dataset: Dataset, api: RayApi) -> None:
+    submitted(dataset)
+    dataset.store.remove(dataset.store.head("open/a-job"))
+    submitted(dataset)
+    loop_of(dataset, api).once()
+    assert list(api.jobs) == ["a-job-a1"]
 
 
 def test_a_dataset_that_cannot_be_read_holds_up_no_other(dataset: Dataset, api: RayApi) -> None:

@@ -91,9 +91,15 @@ def submit(store: Store, asked: Submission) -> Submission:
     if len(asked.encoded()) > RECIPE_BYTES:
         raise JobError(f"the recipe has more than {RECIPE_BYTES:,} bytes; a recipe holds decisions, not data")
     try:
-        return _same(submission(store, asked.id), asked)
+        stands = _same(submission(store, asked.id), asked)
     except JobMissingError:
-        pass
+        stands = _submitted(store, asked)
+    if ended(store, asked.id) is None:
+        store.ensure(open_key(asked.id), b"")  # a marker that lay there for long may have been swept away meanwhile
+    return stands
+
+
+def _submitted(store: Store, asked: Submission) -> Submission:
     # The marker first: a submission that nobody would ever look at must not be. A marker alone is harmless.
     store.ensure(open_key(asked.id), b"")
     try:

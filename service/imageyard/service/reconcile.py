@@ -225,7 +225,7 @@ class _Look:
             asked = self._loop.submission(self._store, self._name)
         except JobMissingError:
             if self._clock() - self._marker.modified > ORPHAN:
-                self._store.remove(self._marker)
+                self._sweep()
             return False
         given = job_attempts.attempts(self._store, self._name)
         number = job_attempts.number_of(given[-1]) if given else 0
@@ -259,6 +259,15 @@ class _Look:
             return self._next(asked, number, given, "lost", f"attempt {number} was ended from outside", room=room)
         why = f"attempt {number} ended without saying how ({standing.state}): {standing.message}"
         return self._next(asked, number, given, "failed", why, room=room)
+
+    def _sweep(self) -> None:
+        """Take away a marker without a submission, unless that comes at this moment: who submits looks after this."""
+        self._store.remove(self._marker)
+        try:
+            job.submission(self._store, self._name)
+        except JobMissingError:
+            return
+        self._store.ensure(job.open_key(self._name), b"")
 
     def _lost(self, number: int) -> str | None:
         """Why an attempt that Ray believes to run is lost, if it is, and nothing more can be done for it."""
