@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -246,6 +247,18 @@ def test_a_stream_follows_a_job_while_it_goes_on(prefix: str, tmp_path: Path, da
                     if kinds == ["submitted"]:
                         job.cancel(dataset.store, name, by="somebody else")
         assert kinds == ["submitted", "cancelling", "cancelled"]
+
+
+def test_the_end_is_told_though_a_clock_that_was_ahead_said_something_later(
+    client: TestClient, dataset: Dataset
+) -> None:
+    name = submit(client).json()["id"]
+    ahead = datetime.now(UTC) + timedelta(minutes=5)
+    job.Log(dataset.store, name, lambda: ahead).say("lost", number=1)
+    seen = job.event_ids(dataset.store, name)[-1]
+    job.cancel(dataset.store, name, by="somebody")
+    with client.stream("GET", f"{JOBS}/{name}/events", headers={"Last-Event-ID": seen}) as answer:
+        assert "event: cancelled" in answer.read().decode()
 
 
 def test_a_tenant_whose_place_is_away_holds_up_no_other_tenants_jobs(tmp_path: Path, prefix: str) -> None:

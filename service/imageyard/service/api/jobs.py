@@ -18,7 +18,7 @@ from starlette.convertors import StringConvertor, register_url_convertor
 from imageyard.manifests.errors import ImageyardError, JobError, JobMissingError, NotFoundError
 from imageyard.manifests.store import Store
 from imageyard.ray_jobs import job
-from imageyard.ray_jobs.job_log import EVENT_ID
+from imageyard.ray_jobs.job_log import EVENT_ID, LAST
 from imageyard.ray_jobs.job_records import JOB_ID, SUBMITTED, State
 from imageyard.ray_jobs.report_script import POLICY
 from imageyard.service.api import samples
@@ -228,7 +228,12 @@ async def follow_job(
     try:
         names = await run_sync(job.event_ids, store, name)
         # Several write events, each by its own clock: what comes later may sort before what was seen.
-        seen.update(one for one in names if asked.after is not None and one <= asked.after)
+        # The end is told again rather than never.
+        seen.update(
+            one
+            for one in names
+            if asked.after is not None and (one == asked.after or (one < asked.after and job.kind_of(one) not in LAST))
+        )
         while not yard.stopping.is_set() and time.monotonic() < end:
             over = await run_sync(job.ended, store, name)
             for one in await run_sync(job.event_ids, store, name):
