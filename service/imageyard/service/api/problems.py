@@ -28,6 +28,7 @@ from imageyard.manifests.errors import (
     StoreError,
     VersionError,
 )
+from imageyard.service.reading import BusyError
 
 MEDIA_TYPE = "application/problem+json"
 MOST_FAULTS = 10
@@ -70,6 +71,7 @@ _KINDS: tuple[tuple[type[ImageyardError], int], ...] = (
     (JobMissingError, 404),
     (JobTakenError, 422),
     (JobError, 409),
+    (BusyError, 429),
 )
 _log = logging.getLogger("imageyard.service")
 
@@ -142,7 +144,7 @@ def respond(
     more = dict(headers or {})
     if status == 401:
         more.setdefault("WWW-Authenticate", 'Bearer realm="imageyard"')
-    if status == 503:
+    if status in (429, 503):
         more.setdefault("Retry-After", "5")
     return Response(problem.model_dump_json(exclude_none=True), status, more, MEDIA_TYPE)
 
