@@ -82,6 +82,9 @@ def test_a_good_configuration_is_read(tmp_path: Path) -> None:
         (key(sha256="abc"), "`tenants.0.keys.0.sha256`"),
         (key(sha256="A" * 64), "`tenants.0.keys.0.sha256`"),
         (key(key="iy_secret"), "no setting `tenants.0.keys.0.key`"),
+        (key(sha256=digest_of("")), "the digest of nothing"),
+        (key(sha256=digest_of("\n")), "the digest of nothing"),
+        (changed(metrics={"sha256": digest_of("")}), "the digest of nothing"),
         (key(scopes=[]), "`tenants.0.keys.0.scopes`"),
         (key(scopes=["root"]), "`tenants.0.keys.0.scopes.0`"),
         (changed(ray={"address": "ray://head:10001"}), "`ray.address`"),
@@ -157,6 +160,29 @@ def test_a_service_is_ready_when_every_tenants_store_is(tmp_path: Path) -> None:
         assert (answer.status_code, answer.json()["detail"][:6]) == (503, "1 of 2")
         assert "bees" not in answer.text
         assert client.get("/healthz").json() == {"status": "alive"}
+
+
+def test_who_asks_whether_it_is_ready_waits_for_nobody_elses_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Anybody may ask: with a store that does not answer, some tens of questions would take all threads."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as silent:
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            monkeypatch.setenv(name, "test")
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        said = {"tenants": [{**GOOD["tenants"][0], "prefix": "s3://bucket/acme"}]}
+        found: list[int] = []
+        with TestClient(create_app(parse_deployment(said, where="x"))) as client:
+            first = threading.Thread(target=lambda: found.append(client.get("/readyz").status_code))
+            first.start()
+            connection, _ = silent.accept()
+            with connection:
+                for _ in range(50):
+                    answer = client.get("/readyz")
+                    assert (answer.status_code, "not answered yet" in answer.text) == (503, True)
+                silent.close()
+            first.join()
+    assert found == [503]
 
 
 def test_that_ray_is_away_is_said_but_stops_nothing(tmp_path: Path) -> None:

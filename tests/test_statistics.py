@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from imageyard.manifests import Dataset, Sample, Version
+from imageyard.manifests.errors import ImageyardError
 from imageyard.manifests.version import ROLES
 from imageyard.ray_jobs.statistics import MOST_CLASSES, MOST_TAGS, TOP_TAGS, counted, statistics, statistics_key
+from imageyard.service.counting import counted_apart
 from imageyard.service.reading import MOST_COUNTING, BusyError, Reading
 from jobs import drop, go, recipe, store_keys
 from pictures import corrupt, photo
@@ -144,6 +146,15 @@ def test_one_tenant_has_only_so_much_counted_at_once() -> None:
     while reading.counted(MOST_COUNTING - 1, lambda: True, large=True, owner="s3://b/acme") is None:
         pass
     assert reading.counted("one more", lambda: 1, large=True, owner="s3://b/acme") in (None, 1)
+
+
+def test_a_service_that_stops_does_not_wait_for_what_is_being_counted(tmp_path: Path) -> None:
+    folder = Dataset.open(f"file://{tmp_path}/cats")
+    version = committed(folder, {"0" * 64: ("train", Sample.of("s3://b/0.jpg", **{"content-sha256": "0" * 64}))})
+    stopping = threading.Event()
+    stopping.set()
+    with pytest.raises(ImageyardError, match="the service stops"):
+        counted_apart(folder, version, stopping)
 
 
 def test_an_error_is_told_and_not_kept() -> None:

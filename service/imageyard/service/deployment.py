@@ -8,7 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from imageyard.manifests.errors import ImageyardError
 
@@ -19,7 +19,17 @@ KEY_PREFIX = "iy_"
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
-Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+NOTHING = frozenset(hashlib.sha256(said).hexdigest() for said in (b"", b"\n"))
+"""What `sha256sum` says of a key that was not there."""
+
+
+def _of_something(digest: str) -> str:
+    if digest in NOTHING:
+        raise ValueError("is the digest of nothing: the key was empty; make one with `imageyard key`")
+    return digest
+
+
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$"), AfterValidator(_of_something)]
 
 
 class DeploymentError(ImageyardError):

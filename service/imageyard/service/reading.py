@@ -125,6 +125,7 @@ class Reading:
         self._counted = _Counted(MOST_COUNTED)
         self._newest: OrderedDict[str, int] = OrderedDict()
         self._acting: OrderedDict[str, tuple[threading.Lock, threading.BoundedSemaphore]] = OrderedDict()
+        self._stopping = threading.Event()
         self._lock = threading.Lock()
 
     def version(self, dataset: Dataset, number: int) -> Version:
@@ -159,8 +160,11 @@ class Reading:
         """The numbers of a version; None while those of a large one are being counted."""
         large = sum(entry.lines for entry in version.manifests.values()) > AT_ONCE
         name = ("statistics", dataset.url, version.number)
-        count = counted_apart if large else statistics
-        return self.counted(name, lambda: count(dataset, version), large=large, owner=owner_of(dataset))
+
+        def count() -> Statistics:
+            return counted_apart(dataset, version, self._stopping) if large else statistics(dataset, version)
+
+        return self.counted(name, count, large=large, owner=owner_of(dataset))
 
     def counted(self, name: Hashable, make: Callable[[], T], *, large: bool, owner: str = "") -> T | None:
         """What `make` counts, once for each `name`; None while it is being counted, if it is `large`.
@@ -188,7 +192,8 @@ class Reading:
             places.release()
 
     def close(self) -> None:
-        """Let nothing new be counted."""
+        """Let nothing be counted any more, and what counts in a process of its own end."""
+        self._stopping.set()
         self._counted.close()
 
 

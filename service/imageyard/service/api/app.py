@@ -71,6 +71,7 @@ def create_app(
         # Starting is a moment; at the end, when these may be waited for, no request is open any more.
         with running(loops(yard), stopping=yard.stopping, patience=patience, failed=yard.metrics.loop_failed):
             yield
+        yard.reading.close()
 
     app = FastAPI(
         title="Imageyard",

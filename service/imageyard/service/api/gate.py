@@ -93,7 +93,8 @@ class Gate:
         metrics = self._yard.deployment.metrics
         if metrics is None:
             return self._yard.deployment.dev and peer in LOOPBACK
-        return hmac.compare_digest(metrics.sha256, digest_of(bearer(sent) or ""))
+        token = bearer(sent)
+        return hmac.compare_digest(metrics.sha256, digest_of(token or "")) and token is not None
 
     def _count_failure(self, peer: str) -> None:
         """A valid key is never made to wait for what others behind the same address do."""

@@ -44,6 +44,8 @@ async def healthz() -> Alive:
 )
 def readyz(yard: Annotated[Yard, Depends(yard_of)]) -> Ready:
     found = yard.readiness.look()
+    if found is None:
+        raise ProblemError(503, "the stores are being looked at, and have not answered yet")
     if found.failing:
         raise ProblemError(503, f"{len(found.failing)} of {found.stores} stores cannot be worked with; see the log")
     return Ready(stores=found.stores, ray=found.ray)
