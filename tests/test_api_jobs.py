@@ -108,6 +108,9 @@ def test_a_key_of_one_tenant_or_dataset_means_nothing_in_another(client: TestCli
         {"options": {"entrypoint": "; echo"}},
         {"entrypoint": "; echo"},
         {"name": "x" * 201},
+        {"name": "\x1b]0;owned\x07"},
+        {"name": "two\nlines"},
+        {"recipe": {"steps": ["ingest", {"affix": {"before": "a\0b"}}]}},
     ],
 )
 def test_what_cannot_be_done_is_refused_and_nothing_kept(client: TestClient, dataset: Dataset, body: Any) -> None:

@@ -85,6 +85,7 @@ def test_a_good_configuration_is_read(tmp_path: Path) -> None:
         (key(sha256=digest_of("")), "the digest of nothing"),
         (key(sha256=digest_of("\n")), "the digest of nothing"),
         (changed(metrics={"sha256": digest_of("")}), "the digest of nothing"),
+        (key(sha265="x"), "no setting `tenants.0.keys.0.sha265`"),
         (key(scopes=[]), "`tenants.0.keys.0.scopes`"),
         (key(scopes=["root"]), "`tenants.0.keys.0.scopes.0`"),
         (changed(ray={"address": "ray://head:10001"}), "`ray.address`"),
@@ -109,6 +110,12 @@ def test_a_fault_of_the_configuration_is_named(data: Any, said: str) -> None:
         parse_deployment(data, where="f.yaml")
     assert said in str(caught.value)
     assert "iy_secret" not in str(caught.value)
+
+
+def test_a_fault_in_a_list_is_told_once() -> None:
+    with pytest.raises(DeploymentError) as caught:
+        parse_deployment(key(sha265="x"), where="f.yaml")
+    assert str(caught.value) == "f.yaml: there is no setting `tenants.0.keys.0.sha265`"
 
 
 def test_every_fault_has_its_line() -> None:

@@ -214,7 +214,11 @@ def parse_deployment(data: object, *, where: str, dev: bool = False) -> Deployme
     try:
         return Deployment.model_validate({**data, "dev": dev})
     except ValidationError as error:
-        faults = "\n".join(f"{where}: {_said(fault)}" for fault in error.errors(include_input=False))
+        found = error.errors(include_input=False)
+        # A list is also said to be too short of what is wrong in it.
+        deeper = {fault["loc"][:-1] for fault in found} | {fault["loc"][:1] for fault in found if len(fault["loc"]) > 1}
+        told = [fault for fault in found if fault["type"] != "too_short" or fault["loc"] not in deeper]
+        faults = "\n".join(f"{where}: {_said(fault)}" for fault in told)
         raise DeploymentError(faults) from None
 
 

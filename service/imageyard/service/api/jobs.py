@@ -63,7 +63,9 @@ class NewJob(BaseModel):
         description="As in a recipe file, without `dataset`; null for the dataset's own.",
         examples=[{"steps": [{"ingest": {}}, {"validate": {"min_side": 256}}, {"dedup": {}}]}],
     )
-    name: str = Field(default="", max_length=200, description="For people.")
+    name: str = Field(
+        default="", max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$", description="For people: one line."
+    )
     drop: bool = Field(default=True, description="Whether what lies in the drop folder is taken in.")
     options: job.Options = Field(default=job.Options(), description="How it is spread over the cluster.")
 
