@@ -31,6 +31,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python tests/bench/splits.py
 	$(BIN)/python tests/bench/transformations.py
 	$(BIN)/python tests/bench/tags.py
+	$(BIN)/python tests/bench/api_load.py
 
 clean:
 	rm -rf $(VENV) .imageyard

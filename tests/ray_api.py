@@ -26,6 +26,8 @@ class RayApi:
     """(method, path) of every request."""
     refuses: str = ""
     """A part of the ids that it answers 500 to."""
+    gone: str = ""
+    """A part of the ids of jobs whose node is gone: they are said to run, and cannot be stopped."""
     raw: tuple[int, dict[str, str], bytes] | None = None
     """What it answers to everything, if set."""
     port: int = 0
@@ -62,6 +64,8 @@ class RayApi:
         if name not in self.jobs:
             return 404, {}, b"Job does not exist"
         if path.endswith("/stop"):
+            if self.gone and self.gone in name:
+                return 500, {}, b"Traceback\n  ...\nConnectionRefusedError: [Errno 111] Connect call failed"
             return 200, {}, b'{"stopped": true}'
         return 200, {}, json.dumps(self.jobs[name]).encode()
 

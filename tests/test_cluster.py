@@ -96,6 +96,12 @@ def workers() -> list[int]:
     return [pid for pid in sorted(ours) if names.get(pid, b"").startswith(b"ray::_Actor")]
 
 
+def test_a_cluster_that_is_joined_says_itself_how_many_may_work(cluster: None) -> None:
+    """Not the machine of the driver, which may have fewer CPUs or more."""
+    assert RayEngine(address="auto").parallel == 4
+    assert RayEngine(address="auto", place=Place(cpus=3)).parallel == 1
+
+
 def test_workers_killed_at_random_change_no_byte(
     cluster: None, bucket: str, models: Path, expected: dict[str, bytes]
 ) -> None:

@@ -100,6 +100,7 @@ def test_only_settings_and_entry_points_read_the_environment() -> None:
         "import imageyard.service.cli",
         "import imageyard.ray_jobs.recipe",
         "import imageyard.service.run_command",
+        "import imageyard.service.jobs_command",
         "import imageyard.service.watch_command",
         "import imageyard.service.catalog",
         "import imageyard.service.deployment",

@@ -431,7 +431,7 @@ def test_an_address_that_is_none_of_a_submission_becomes_no_command(url: str) ->
 def test_the_command_of_a_submission_is_plain(dataset: Dataset) -> None:
     asked = replace_url(asked_of(dataset), "s3://bucket/dt=2026-01-15/cats_2")
     assert entry_point(asked.url) == (
-        "python -m imageyard.ray_jobs.main 's3://bucket/dt=2026-01-15/cats_2/jobs/a-job/submitted.json'"
+        "python -m imageyard.ray_jobs.main s3://bucket/dt=2026-01-15/cats_2/jobs/a-job/submitted.json"
     )
 
 

@@ -197,6 +197,51 @@ def test_an_attempt_that_falls_silent_is_ended_and_followed_by_another(dataset: 
     assert list(api.jobs) == ["a-job-a1", "a-job-a2"]
 
 
+def test_an_attempt_whose_node_is_gone_is_lost_although_ray_says_that_it_runs(dataset: Dataset, api: RayApi) -> None:
+    submitted(dataset)
+    time = Time()
+    loop = loop_of(dataset, api, time, stale=120)
+    loop.once()
+    api.set("a-job-a1", "RUNNING")
+    begin(dataset, 1)
+    api.gone = "a-job-a1"
+    loop.once()
+    time.now += 121
+    loop.once()
+    assert list(api.jobs) == ["a-job-a1", "a-job-a2"]
+    assert api.stopped == ["a-job-a1"]
+
+
+def test_an_attempt_that_waited_long_for_the_cluster_is_not_lost_when_it_begins(dataset: Dataset, api: RayApi) -> None:
+    submitted(dataset)
+    time = Time()
+    loop = loop_of(dataset, api, time, stale=120)
+    loop.once()
+    for _ in range(5):
+        time.now += 100
+        loop.once()
+    api.set("a-job-a1", "RUNNING")
+    loop.once()
+    assert api.stopped == []
+
+
+def test_a_cancelled_attempt_that_cannot_be_ended_is_left_behind(dataset: Dataset, api: RayApi) -> None:
+    submitted(dataset)
+    time = Time()
+    loop = loop_of(dataset, api, time, cancel=30, stale=120)
+    loop.once()
+    begin(dataset, 1)
+    api.set("a-job-a1", "RUNNING")
+    job.cancel(dataset.store, "a-job", by="somebody")
+    for _ in range(4):
+        loop.once()
+        assert state(dataset) == "cancelling"
+        time.now += 60
+    time.now += 60
+    loop.once()
+    assert (state(dataset), api.stopped) == ("cancelled", ["a-job-a1"])
+
+
 def test_an_attempt_that_is_silent_and_cannot_be_ended_is_left_behind(dataset: Dataset, api: RayApi) -> None:
     """Its node is gone, and Ray has not noticed."""
     submitted(dataset)

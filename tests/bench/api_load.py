@@ -258,6 +258,12 @@ def memory(pid: int) -> int:
     return int(found[1]) * 1024 if found else 0
 
 
+def processor(pid: int) -> float:
+    """Seconds of CPU that a process has taken."""
+    said = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(said[11]) + int(said[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def told(name: str, took: list[float], errors: list[str], seconds: float) -> str:
     ordered = sorted(took) or [0.0]
     at = [ordered[min(len(ordered) - 1, int(len(ordered) * share))] * 1000 for share in (0.5, 0.99, 1)]
@@ -285,7 +291,7 @@ def load(served: Served, asked: argparse.Namespace) -> bool:
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    before = os.times()
+    before, taken = os.times(), processor(served.process.pid)
     started = time.perf_counter()
     threads = [
         threading.Thread(target=client.run, args=(operations, started + asked.seconds, asked.pause))
@@ -316,6 +322,8 @@ def load(served: Served, asked: argparse.Namespace) -> bool:
         max(grown[at : at + max(1, len(grown) // 6)]) / 2**20 for at in range(0, len(grown), max(1, len(grown) // 6))
     ]
     print(f"memory of the service, most in each sixth of the time: {', '.join(f'{one:.0f}' for one in quarters)} MiB")
+    spent = processor(served.process.pid) - taken
+    print(f"the service took {spent:.1f} s of CPU, {spent / max(1, len(whole)) * 1000:.1f} ms a request")
     print(f"the clients took {after.user + after.system - before.user - before.system:.1f} s of CPU")
     for one in wrong[:10]:
         print(one)

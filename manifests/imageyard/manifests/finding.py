@@ -64,9 +64,17 @@ class Lines:
     def following(self, offset: int) -> Iterator[Line]:
         """The lines from `offset`, where one begins, to the end."""
         while offset < self._entry.bytes:
-            line = self.at(offset)
-            yield line
-            offset = line.end
+            number, start = divmod(offset, self._size)
+            chunk = self._chunk(number)
+            stop = chunk.rfind(b"\n", start)
+            if stop < 0:
+                line = self.at(offset)
+                yield line
+                offset = line.end
+                continue
+            for text in chunk[start:stop].split(b"\n"):
+                yield Line(offset, Sample(text))
+                offset += len(text) + 1
 
     def place(self, key: str) -> int:
         """Where the first line begins whose key is not before `key`; the end of the manifest if there is none."""

@@ -90,11 +90,15 @@ class RayJobs:
         digest = (said.get("metadata") or {}).get(SHA_MEMBER)
         return Standing(said["status"], str(said.get("message") or "")[-TAIL:], digest)
 
-    def stop(self, name: str) -> None:
-        """Ask the attempt to end; after a minute Ray ends it. One that has not begun, Ray cannot stop."""
+    def stop(self, name: str) -> bool:
+        """Ask the attempt to end; after a minute Ray ends it. One that has not begun, Ray cannot stop.
+
+        False if the head could not pass that on: its node is gone, though the head says that the attempt runs.
+        """
         status, answer = self._ask("POST", f"/api/jobs/{name}/stop")
-        if status not in (200, 404):
+        if status not in (200, 404) and status < 500:
             raise ClusterError(f"Ray at {self.address} did not stop {name} ({status}: {_brief(answer)})")
+        return status < 500
 
     def check(self) -> None:
         """Raises ClusterError if the cluster cannot be reached, or does not take the token."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from pydantic import SecretStr
@@ -34,8 +35,10 @@ def loops_of(yard: Yard, token: SecretStr | None) -> Sequence[Loop]:
     current: list[Watcher] = []
 
     def watching(stopping: threading.Event) -> None:
-        runner = ClusterRunner(lambda: None, pause=stopping.wait)  # the reconcile loop hands over what it submits
-        watch(yard.deployment, yard.catalog, runner, stopping, tell=_tell, began=lambda one: _begin(current, one))
+        # The reconcile loop hands over what it submits.
+        runner = ClusterRunner(lambda: None, pause=stopping.wait, stores=yard.stores)
+        began = partial(_begin, current)
+        watch(yard.deployment, yard.catalog, runner, stopping, tell=_tell, began=began, stores=yard.stores)
 
     def counting(stopping: threading.Event) -> None:
         for watcher in current[-1:]:

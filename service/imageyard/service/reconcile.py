@@ -18,6 +18,7 @@ from imageyard.manifests.errors import ClusterError, ImageyardError, JobError, J
 from imageyard.manifests.store import Entry, Store
 from imageyard.ray_jobs import job, job_attempts, job_end
 from imageyard.ray_jobs.submit import GRACE, OVER, RayJobs, Standing, ray_id
+from imageyard.service.stores import Stores
 
 logger = logging.getLogger(__name__)
 
@@ -100,6 +101,7 @@ class Reconciler:
         clock: job.Clock = lambda: datetime.now(UTC),
         monotonic: Callable[[], float] = time.monotonic,
         heard: Heard | None = None,
+        stores: Stores | None = None,
     ) -> None:
         self._heard = heard
         self._told: dict[tuple[str, str], str] = {}
@@ -108,7 +110,7 @@ class Reconciler:
         self._limits = limits or Limits()
         self._clock = clock
         self._monotonic = monotonic
-        self._opened: dict[str, Dataset] = {}
+        self._stores = stores or Stores()
         self._seen: dict[tuple[str, str], Seen] = {}
         self._asked: dict[tuple[str, str], job.Submission] = {}
         self._away = 0
@@ -142,11 +144,11 @@ class Reconciler:
         """Look at the open jobs of one dataset; what they are. Raises ClusterError if the cluster is away."""
         known = set()
         try:
-            dataset = self._opened.get(url) or self._opened.setdefault(url, Dataset.open(url))
+            dataset = Dataset(self._stores.dataset(url))
             markers = sorted(dataset.store.list("open"), key=lambda entry: (entry.modified, entry.key))
         except ImageyardError as error:
             now.troubles.append(str(error))
-            return {key for key in self._seen if key[0] == url}
+            return self._unheard(url)
         for marker in markers:
             name = marker.key.rsplit("/", 1)[-1]
             known.add((url, name))
@@ -164,14 +166,22 @@ class Reconciler:
                 now.troubles.append(str(error))
             except ImageyardError as error:
                 now.troubles.append(str(error))
+                self._unheard(url)
         return known
+
+    def _unheard(self, url: str) -> set[tuple[str, str]]:
+        """The jobs of a dataset whose store did not answer: nobody's silence counts from before now."""
+        keys = {key for key in self._seen if key[0] == url}
+        for key in keys:
+            self._seen[key].since = self._monotonic()
+        return keys
 
     def _tell(self, url: str, name: str) -> None:
         """Tell who listens of what was said since the last look."""
-        if self._heard is None or url not in self._opened:
+        if self._heard is None:
             return
-        store = self._opened[url].store
         try:
+            store = self._stores.dataset(url)
             for one in job.event_ids(store, name, after=self._told.get((url, name))):
                 self._heard(url, name, one, job.event(store, name, one))
                 self._told[url, name] = one
@@ -232,6 +242,7 @@ class _Look:
         if cancelled:
             return self._cancel(asked, number, standing)
         if standing is not None and standing.state == "PENDING":
+            self._seen.since = self._now  # silence counts from when it runs
             return True
         if standing is not None and standing.state == "RUNNING":
             lost = self._lost(number)
@@ -256,8 +267,9 @@ class _Look:
             logger.warning(
                 "job %s: attempt %d has been silent for %d s; Ray is asked to end it", self._name, number, silent
             )
-            self._ray.stop(ray_id(self._name, number))
             self._seen.stopped = self._now
+            if not self._ray.stop(ray_id(self._name, number)):
+                return f"attempt {number} has been silent for {silent:.0f} s, and its node does not answer"
         if self._now - self._seen.stopped < GRACE + self._limits.stale:
             return None
         return f"attempt {number} has been silent for {silent:.0f} s, and Ray cannot end it"
@@ -272,9 +284,11 @@ class _Look:
             return self._over(asked, number)
         if self._seen.cancelled is None:
             self._seen.cancelled = self._now
-        if self._now - self._seen.cancelled >= self._limits.cancel:
+        if self._seen.stopped is None and self._now - self._seen.cancelled >= self._limits.cancel:
             self._ray.stop(ray_id(self._name, number))
-            self._seen.cancelled = self._now
+            self._seen.stopped = self._now
+        if self._seen.stopped is not None and self._now - self._seen.stopped >= GRACE + self._limits.stale:
+            return self._over(asked, number)  # its node is gone; should it live, it looks before it commits
         return True
 
     def _over(self, asked: job.Submission, number: int | None) -> bool:

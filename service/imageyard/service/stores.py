@@ -27,6 +27,11 @@ class Stores:
                 return known
         return self._kept(url, Store.open(url))
 
+    def dataset(self, url: str) -> Store:
+        """The store of a dataset: below that of the folder it lies in, which it has in common with others."""
+        prefix, _, name = url.rpartition("/")
+        return self.below(prefix, name) if prefix.partition("://")[2] else self.open(url)
+
     def below(self, url: str, folder: str) -> Store:
         """The store of a folder of the one at `url`, which costs less than a store of its own."""
         with self._lock:

@@ -81,8 +81,12 @@ class Observed:
         for state in OPEN:
             self._open.labels(state).set(0)
 
-    def event(self, dataset: str, job: str, name: str, event: Mapping[str, Any]) -> None:
-        """Count an event; `name` is that of its object, which sorts by time."""
+    def event(self, dataset: str, job: str, name: str, event: Mapping[str, Any], *, old: bool = False) -> None:
+        """Count an event; `name` is that of its object, which sorts by time.
+
+        Of an `old` one, said before this process began to count, only the job's state counts, and what its work had
+        come to is where counting begins.
+        """
         with self._lock:
             known = self._jobs.pop((dataset, job), None) or _Job()
             self._jobs[dataset, job] = known
@@ -90,9 +94,9 @@ class Observed:
                 return
             known.last = name
             self._move(known, STATES.get(str(event.get("kind")), known.state))
-            self._add_work(known, str(event.get("attempt")), event.get("work"))
+            self._add_work(known, str(event.get("attempt")), event.get("work"), old=old)
             conflicts = event.get("conflicts")
-            if isinstance(conflicts, int) and conflicts > 0:
+            if isinstance(conflicts, int) and conflicts > 0 and not old:
                 self._conflicts.inc(conflicts)
             if isinstance(event.get("counts"), Mapping):
                 self._count_rejects(dataset, event["counts"])
@@ -127,7 +131,7 @@ class Observed:
             self._open.labels(state).inc()
         job.state = state
 
-    def _add_work(self, job: _Job, attempt: str, work: object) -> None:
+    def _add_work(self, job: _Job, attempt: str, work: object, *, old: bool) -> None:
         if not isinstance(work, Mapping):
             return
         before = job.work.setdefault(attempt, {})
@@ -137,6 +141,8 @@ class Observed:
                 continue
             more = now - before.get(name, 0)
             before[name] = now
+            if old:
+                continue
             if name in _WORK:
                 self._images.labels(_WORK[name]).inc(more)
             elif name in _IDLE:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from pydantic import SecretStr
 
+from imageyard.ray_jobs.job_log import stamp
 from imageyard.ray_jobs.submit import RayJobs
 from imageyard.service.api.loops import Loop
 from imageyard.service.api.yard import Yard
@@ -21,7 +23,12 @@ def reconciling(yard: Yard, token: SecretStr | None) -> tuple[Loop, ...]:
     if yard.deployment.ray is None:
         return ()
     ray = RayJobs(yard.deployment.ray.address, token.get_secret_value() if token is not None else None)
-    loop = Reconciler(lambda: _datasets(yard), ray, clock=yard.clock, heard=yard.metrics.observed.event)
+    began = stamp(yard.clock())
+
+    def heard(dataset: str, job: str, name: str, event: Mapping[str, Any]) -> None:
+        yard.metrics.observed.event(dataset, job, name, event, old=str(event.get("time", "")) < began)
+
+    loop = Reconciler(lambda: _datasets(yard), ray, clock=yard.clock, heard=heard, stores=yard.stores)
 
     def turn(stopping: threading.Event) -> None:
         loop.once()

@@ -63,11 +63,13 @@ _LATER: dict[int | str, dict[str, Any]] = {
 )
 def count_samples(
     place: Annotated[Place, Depends(within("read"))], yard: Annotated[Yard, Depends(yard_of)], number: Number
-) -> Statistics | Response:
+) -> Response:
     """Counted once and kept. A large version answers 202 while it is counted for the first time."""
     version = yard.reading.version(place.dataset, number)
     found = yard.reading.statistics(place.dataset, version)
-    return found if found is not None else _later(number)
+    if found is None:
+        return _later(number)
+    return Response(found.model_dump_json(), media_type="application/json")
 
 
 @router.get(

@@ -13,6 +13,7 @@ from imageyard.manifests.dataset import Dataset
 from imageyard.manifests.errors import JobError
 from imageyard.manifests.store import Store
 from imageyard.ray_jobs import job
+from imageyard.service.stores import Stores
 from imageyard.service.watch.lying import Mark, Watched
 from imageyard.service.watch.runners import Ran, StoppedError
 
@@ -34,13 +35,15 @@ class ClusterRunner:
         pause: Callable[[float], object] = time.sleep,
         options: job.Options | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        stores: Stores | None = None,
     ) -> None:
         """`tend` is called between looks and raises nothing: it hands submitted jobs over, if nothing else does."""
         self._tend, self._pause, self._options, self._clock = tend, pause, options or job.Options(), clock
         self._tending = threading.Lock()
+        self._stores = stores or Stores()
 
     def run(self, watched: Watched, lying: Collection[Mark], stopping: Callable[[], bool]) -> Ran:
-        store = Store.open(watched.url)
+        store = self._stores.dataset(watched.url)
         asked = self._submitted(store, watched, lying)
         while not stopping():
             self._tended()

@@ -10,6 +10,7 @@ from imageyard.service.asked import recipe_of
 from imageyard.service.catalog import Catalog
 from imageyard.service.deployment import Deployment, Tenant
 from imageyard.service.profiles import RECIPES
+from imageyard.service.stores import Stores
 from imageyard.service.watch.inbox import Tell
 from imageyard.service.watch.lying import Watched
 from imageyard.service.watch.runners import Runner
@@ -52,6 +53,7 @@ def watch(
     tell: Tell,
     began: Callable[[Watcher], object],
     pace: Pace | None = None,
+    stores: Stores | None = None,
 ) -> None:
     """Watch what the deployment's tenants want watched, until `stopping`; a background loop's turn.
 
@@ -61,6 +63,8 @@ def watch(
     named, asked = deployment.queue, deployment.watch
     queue = SqsQueue.open(named.url, dead_letters=named.dead_letters) if named is not None else None
     pace = pace or Pace(Rule(asked.window, asked.most), every=asked.every)
-    watcher = Watcher(lambda: watched_in(deployment, catalog, tell=tell), runner, queue=queue, pace=pace, tell=tell)
+    watcher = Watcher(
+        lambda: watched_in(deployment, catalog, tell=tell), runner, queue=queue, pace=pace, tell=tell, stores=stores
+    )
     began(watcher)
     watcher.run(stopping)

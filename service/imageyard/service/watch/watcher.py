@@ -14,7 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 from imageyard.manifests.errors import ImageyardError
-from imageyard.manifests.store import Store
+from imageyard.service.stores import Stores
 from imageyard.service.watch.counts import Counts
 from imageyard.service.watch.events import Event
 from imageyard.service.watch.inbox import Inbox, Tell
@@ -59,6 +59,7 @@ class Watcher:
         tell: Tell = lambda kind, **said: None,
         clock: Callable[[], float] = time.monotonic,
         pause: Callable[[float], object] | None = None,
+        stores: Stores | None = None,
     ) -> None:
         self._datasets, self._runner = datasets, runner
         self._pace, self._tell, self._clock = pace or Pace(), tell, clock
@@ -71,6 +72,7 @@ class Watcher:
         self._routes = Routes([])
         self._refreshed = float("-inf")
         self._counts = Counts()
+        self._stores = stores or Stores()
 
     def run(self, until: threading.Event | None = None) -> None:
         """Watch until `stop`, or until that event is set; with `once`, until nothing is left to do. Called once."""
@@ -224,7 +226,7 @@ class Watcher:
 
     def _work(self, watched: Watched, waits: frozenset[Mark]) -> Looked:
         """In a thread: run the job of a window, if there is anything that the last one did not see."""
-        store = Store.open(watched.url)
+        store = self._stores.dataset(watched.url)
         before = marks(store)
         if before <= waits:
             return Looked(before, before, frozenset())
@@ -234,7 +236,7 @@ class Watcher:
 
     def _look(self, watched: Watched) -> Looked:
         """In a thread: what lies in the drop folder."""
-        before = marks(Store.open(watched.url))
+        before = marks(self._stores.dataset(watched.url))
         return Looked(before, before, frozenset())
 
     def _collect(self) -> None:
