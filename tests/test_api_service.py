@@ -18,12 +18,15 @@ import yaml
 from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
+from imageyard.manifests.store import Store
 from imageyard.service.api import create_app
 from imageyard.service.api.loops import Loop, running
 from imageyard.service.api.metrics import Metrics
 from imageyard.service.api.problems import ProblemError
 from imageyard.service.api.rates import Rates
+from imageyard.service.api.reconciling import datasets_of
 from imageyard.service.api.streams import Streams
+from imageyard.service.api.yard import Yard
 from imageyard.service.cli import app as command_line
 from imageyard.service.deployment import DeploymentError, digest_of, load_deployment, parse_deployment
 from served import ADMIN, OTHER, READ, SCRAPER, Served, bearer, configuration, deployment, serving
@@ -156,17 +159,35 @@ def test_a_new_key_is_shown_once_with_the_entry_that_lets_it_in(tmp_path: Path) 
     assert CliRunner().invoke(command_line, ["key", "--name", "a; b"]).exit_code != 0
 
 
-def test_a_service_is_ready_when_every_tenants_store_is(tmp_path: Path) -> None:
+def test_a_service_is_ready_while_it_can_work_for_anybody(tmp_path: Path) -> None:
+    """One tenant's bucket that was taken away is no reason to turn the others away."""
     with TestClient(create_app(deployment(f"file://{tmp_path}/good"))) as client:
-        assert client.get("/readyz").json() == {"status": "ready", "stores": 2, "ray": "none"}
+        assert client.get("/readyz").json() == {"status": "ready", "stores": 2, "failing": 0, "ray": "none"}
     said = configuration(f"file://{tmp_path}/good")
     (tmp_path / "file").write_bytes(b"")
     said["tenants"][1]["prefix"] = f"file://{tmp_path}/file/below"
     with TestClient(create_app(parse_deployment(said, where="x", dev=True))) as client:
         answer = client.get("/readyz")
-        assert (answer.status_code, answer.json()["detail"][:6]) == (503, "1 of 2")
+        assert (answer.status_code, answer.json()["stores"], answer.json()["failing"]) == (200, 1, 1)
         assert "bees" not in answer.text
+        assert client.get("/v1/datasets", headers=bearer(READ)).status_code == 200
+        assert client.get("/v1/datasets", headers=bearer(OTHER)).status_code == 503
+    said["tenants"][0]["prefix"] = f"file://{tmp_path}/file/beside"
+    with TestClient(create_app(parse_deployment(said, where="x", dev=True))) as client:
+        answer = client.get("/readyz")
+        assert (answer.status_code, answer.json()["detail"][:9]) == (503, "none of 2")
         assert client.get("/healthz").json() == {"status": "alive"}
+
+
+def test_jobs_of_others_are_looked_after_while_one_tenants_store_fails(tmp_path: Path) -> None:
+    said = configuration(f"file://{tmp_path}")
+    (tmp_path / "file").write_bytes(b"")
+    said["tenants"][0]["prefix"] = f"file://{tmp_path}/file/below"
+    yard = Yard.of(parse_deployment(said, where="x", dev=True))
+    Store.open(f"file://{tmp_path}/bees/cats").create("open/job", b"")
+    assert list(datasets_of(yard, {})) == [f"file://{tmp_path}/bees/cats"]
+    before = {"acme": ["dogs"]}
+    assert list(datasets_of(yard, before)) == [f"file://{tmp_path}/file/below/dogs", f"file://{tmp_path}/bees/cats"]
 
 
 def test_who_asks_whether_it_is_ready_waits_for_nobody_elses_look(

@@ -11,9 +11,11 @@ import pytest
 import pictures
 from imageyard.manifests import Dataset
 from imageyard.ray_jobs.engine import LocalEngine
+from imageyard.ray_jobs.recipe import parse_recipe
 from imageyard.service.catalog import Catalog
 from imageyard.service.deployment import Deployment, Key, Tenant, digest_of
 from imageyard.service.stores import Stores
+from imageyard.service.watch.lying import Watched
 from imageyard.service.watch.runners import LocalRunner
 from imageyard.service.watch.tenants import watch, watched_in
 from imageyard.service.watch.watcher import Pace, Watcher
@@ -75,6 +77,18 @@ def test_a_recipe_that_may_not_run_here_stops_no_other(yard: Yard) -> None:
     yard.create("zoo", "apes", recipe=INGEST)
     assert yard.watched() == ["zoo/apes"]
     assert [kind for kind, _ in yard.said] == ["unwatched", "unwatched"]
+
+
+def test_a_tenant_whose_store_fails_stops_no_other(tmp_path: Path) -> None:
+    (tmp_path / "acme").write_bytes(b"")  # no folder
+    yard = Yard(tmp_path)
+    yard.create("zoo", "apes", recipe=INGEST)
+    assert yard.watched() == ["zoo/apes"]
+    assert [(kind, said["tenant"]) for kind, said in yard.said] == [("datasets", "acme")]
+    url = f"{yard.deployment.tenants[0].prefix}/cats"
+    before = [Watched(parse_recipe(INGEST, where="test", dataset=url), INGEST)]
+    found = watched_in(yard.deployment, yard.catalog, tell=yard.tell, before=before)
+    assert [one.url for one in found] == [url, f"{yard.deployment.tenants[1].prefix}/apes"]
 
 
 def test_a_drop_of_a_watched_dataset_is_taken_in_until_the_service_stops(yard: Yard, tmp_path: Path) -> None:

@@ -134,7 +134,9 @@ class Catalog:
         at = self._clock().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")
         settings = DatasetSettings(number=number, name=name, at=at, **said)
         _check(name)
-        self._stores.open(self.prefix).create(f"{name}/{settings.key}", (settings.model_dump_json(indent=1) + "\n").encode())
+        self._stores.open(self.prefix).create(
+            f"{name}/{settings.key}", (settings.model_dump_json(indent=1) + "\n").encode()
+        )
         self._remember(settings)
         return settings
 

@@ -157,7 +157,7 @@ class Deployment(_Part):
     metrics: Metrics | None = None
     limits: Limits = Limits()
     allowed_hosts: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9.:\[\]-]+$", max_length=253)], ...] = ()
-    """Values of the Host header that are answered; unset, any."""
+    """Values of the Host header that are answered; unset, any. Probes and the scraper may call it by its number."""
     trusted_proxies: tuple[Annotated[str, Field(pattern=r"^[0-9A-Fa-f.:/]+$")], ...] = ()
     """Addresses whose X-Forwarded-For and -Proto are believed; unset, nobody's."""
     https: bool = False

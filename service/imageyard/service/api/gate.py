@@ -17,6 +17,8 @@ from imageyard.service.deployment import LOOPBACK, digest_of
 
 PUBLIC = ("/healthz", "/readyz", "/openapi.json")
 METRICS = "/metrics"
+PROBED = ("/healthz", "/readyz", METRICS)
+"""Asked by machines beside this one, which call it by its number."""
 JSON = "application/json"
 
 
@@ -40,7 +42,7 @@ class Gate:
         try:
             headers = Headers(scope=scope)
             self._check_size(scope, headers)
-            self._check_host(headers)
+            self._check_host(scope, headers)
             self._admit(scope, headers)
             body = await self._body(scope, headers, receive)
         except _Refusal as refusal:
@@ -58,10 +60,10 @@ class Gate:
         if sum(len(name) + len(value) + 4 for name, value in headers.raw) > limits.header_bytes:
             raise _Refusal(431, f"the headers may have {limits.header_bytes} bytes", {"Connection": "close"})
 
-    def _check_host(self, headers: Headers) -> None:
+    def _check_host(self, scope: Scope, headers: Headers) -> None:
         allowed = self._yard.deployment.allowed_hosts
         host = headers.get("host", "").lower()
-        if allowed and host not in {one.lower() for one in allowed}:
+        if allowed and scope["path"] not in PROBED and host not in {one.lower() for one in allowed}:
             raise _Refusal(421, "this service is not called so", {})
         if self._yard.keyring.open:
             # Without keys a web page in a browser on this machine could ask, also by a name that leads here.

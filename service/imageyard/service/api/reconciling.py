@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import SecretStr
 
+from imageyard.manifests.errors import StoreError
 from imageyard.ray_jobs.job_log import stamp
 from imageyard.ray_jobs.submit import RayJobs
 from imageyard.service.api.loops import Loop
@@ -16,6 +18,7 @@ from imageyard.service.reconcile import Reconciler
 
 EVERY = 2.0
 """Seconds between two looks."""
+_log = logging.getLogger("imageyard.service")
 
 
 def reconciling(yard: Yard, token: SecretStr | None) -> tuple[Loop, ...]:
@@ -28,7 +31,8 @@ def reconciling(yard: Yard, token: SecretStr | None) -> tuple[Loop, ...]:
     def heard(dataset: str, job: str, name: str, event: Mapping[str, Any]) -> None:
         yard.metrics.observed.event(dataset, job, name, event, old=str(event.get("time", "")) < began)
 
-    loop = Reconciler(lambda: _datasets(yard), ray, clock=yard.clock, heard=heard, stores=yard.stores)
+    known: dict[str, Sequence[str]] = {}
+    loop = Reconciler(lambda: datasets_of(yard, known), ray, clock=yard.clock, heard=heard, stores=yard.stores)
 
     def turn(stopping: threading.Event) -> None:
         loop.once()
@@ -36,8 +40,15 @@ def reconciling(yard: Yard, token: SecretStr | None) -> tuple[Loop, ...]:
     return (Loop("reconcile", turn, EVERY),)
 
 
-def _datasets(yard: Yard) -> Iterator[str]:
-    """URLs of every folder that may be a dataset: one whose settings say that it is deleted may have jobs that run."""
+def datasets_of(yard: Yard, known: dict[str, Sequence[str]]) -> Iterator[str]:
+    """URLs of every folder that may be a dataset: one whose settings say that it is deleted may have jobs that run.
+
+    Of a tenant whose store does not answer those of the last time, which `known` keeps: the others go on.
+    """
     for tenant in yard.deployment.tenants:
-        for name in yard.stores.open(tenant.prefix).folders():
+        try:
+            known[tenant.name] = yard.stores.open(tenant.prefix).folders()
+        except StoreError as error:
+            _log.warning("jobs of %s are looked after later: %s", tenant.name, error, extra={"tenant": tenant.name})
+        for name in known.get(tenant.name, ()):
             yield f"{tenant.prefix}/{name}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from imageyard.manifests.errors import ImageyardError
 from imageyard.service.asked import recipe_of
@@ -19,28 +19,40 @@ from imageyard.service.watch.watcher import Pace, Watcher
 from imageyard.service.watch.windows import Rule
 
 
-def watched_in(deployment: Deployment, catalog: Callable[[Tenant], Catalog], *, tell: Tell) -> list[Watched]:
+def watched_in(
+    deployment: Deployment, catalog: Callable[[Tenant], Catalog], *, tell: Tell, before: Sequence[Watched] = ()
+) -> list[Watched]:
     """What the settings of all tenants' datasets want watched, as they are now.
 
-    A recipe that is not allowed any more, or takes nothing in, is told of and left out. Raises StoreError.
+    A recipe that is not allowed any more, or takes nothing in, is told of and left out. Of a tenant whose settings
+    cannot be read that is told, and what was watched `before` is; the others go on.
     """
-    found = []
+    found: list[Watched] = []
     for tenant in deployment.tenants:
-        datasets = catalog(tenant)
-        for settings in datasets.every():
-            if not settings.watch:
-                continue
-            url = datasets.url(settings.name)
-            written = dict(settings.recipe if settings.recipe is not None else RECIPES[settings.profile])
-            try:
-                recipe = recipe_of(written, dataset=url, tenant=tenant, deployment=deployment)
-            except ImageyardError as error:
-                tell("unwatched", dataset=url, error=str(error))
-                continue
-            if recipe.steps[0].kind == "ingest":
-                found.append(Watched(recipe, written))
-            else:
-                tell("unwatched", dataset=url, error="its recipe has no ingest step, so it never takes anything in")
+        try:
+            found += _of_tenant(deployment, tenant, catalog(tenant), tell)
+        except ImageyardError as error:
+            tell("datasets", tenant=tenant.name, error=str(error))
+            found += [one for one in before if one.url.startswith(tenant.prefix + "/")]
+    return found
+
+
+def _of_tenant(deployment: Deployment, tenant: Tenant, datasets: Catalog, tell: Tell) -> list[Watched]:
+    found = []
+    for settings in datasets.every():
+        if not settings.watch:
+            continue
+        url = datasets.url(settings.name)
+        written = dict(settings.recipe if settings.recipe is not None else RECIPES[settings.profile])
+        try:
+            recipe = recipe_of(written, dataset=url, tenant=tenant, deployment=deployment)
+        except ImageyardError as error:
+            tell("unwatched", dataset=url, error=str(error))
+            continue
+        if recipe.steps[0].kind == "ingest":
+            found.append(Watched(recipe, written))
+        else:
+            tell("unwatched", dataset=url, error="its recipe has no ingest step, so it never takes anything in")
     return found
 
 
@@ -63,8 +75,12 @@ def watch(
     named, asked = deployment.queue, deployment.watch
     queue = SqsQueue.open(named.url, dead_letters=named.dead_letters) if named is not None else None
     pace = pace or Pace(Rule(asked.window, asked.most), every=asked.every)
-    watcher = Watcher(
-        lambda: watched_in(deployment, catalog, tell=tell), runner, queue=queue, pace=pace, tell=tell, stores=stores
-    )
+    last: list[Watched] = []
+
+    def wanted() -> list[Watched]:
+        last[:] = watched_in(deployment, catalog, tell=tell, before=tuple(last))
+        return list(last)
+
+    watcher = Watcher(wanted, runner, queue=queue, pace=pace, tell=tell, stores=stores)
     began(watcher)
     watcher.run(stopping)
