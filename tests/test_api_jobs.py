@@ -237,6 +237,14 @@ def test_rejected_samples_and_the_report_of_a_job(client: TestClient, dataset: D
     assert report.content == dataset.store.get(f"jobs/{name}/report.html")
 
 
+def test_a_long_report_comes_whole(client: TestClient, dataset: Dataset) -> None:
+    name = submit(client).json()["id"]
+    page = bytes(range(256)) * 10_000
+    dataset.store.create(f"jobs/{name}/report.html", page)
+    answer = client.get(f"{JOBS}/{name}/report")
+    assert (answer.headers["content-length"], answer.content) == (str(len(page)), page)
+
+
 def test_a_stream_follows_a_job_while_it_goes_on(prefix: str, tmp_path: Path, dataset: Dataset) -> None:
     with serving(tmp_path, configuration(prefix)) as served, httpx.Client(base_url=served.url) as http:
         http.post("/v1/datasets", json={"name": "cats"}, headers=bearer(ADMIN))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import socket
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -211,6 +213,26 @@ def test_who_asks_whether_it_is_ready_waits_for_nobody_elses_look(
                 silent.close()
             first.join()
     assert found == [503]
+
+
+def test_while_the_requests_of_one_key_hang_those_of_others_are_answered(tmp_path: Path) -> None:
+    said = configuration(f"file://{tmp_path}", limits={"threads": 3, "threads_of_a_key": 2})
+    with TestClient(create_app(parse_deployment(said, where="x", dev=True))) as client:
+        client.post("/v1/datasets", json={"name": "cats"}, headers=bearer(ADMIN)).raise_for_status()
+        client.post("/v1/datasets", json={"name": "dogs"}, headers=bearer(OTHER)).raise_for_status()
+        endless = tmp_path / "acme" / "cats" / "settings" / f"{2:020}.json"
+        os.mkfifo(endless)  # who reads it waits for somebody to write
+        with ThreadPoolExecutor(6) as pool:
+            hanging = [pool.submit(client.get, "/v1/datasets/cats", headers=bearer(ADMIN)) for _ in range(6)]
+            for _ in range(10):
+                assert client.get("/v1/datasets/dogs", headers=bearer(OTHER)).status_code == 200
+                assert client.get("/readyz").status_code == 200
+            assert not any(one.done() for one in hanging)
+            writer = os.open(endless, os.O_WRONLY)
+            endless.unlink()
+            os.close(writer)
+            assert {one.result().status_code for one in hanging} <= {200, 500}
+        assert client.get("/v1/datasets/cats", headers=bearer(ADMIN)).status_code == 200
 
 
 def test_that_ray_is_away_is_said_but_stops_nothing(tmp_path: Path) -> None:

@@ -29,8 +29,8 @@ _TABLE: tuple[Origin, ...] = (*TAGGERS, *CAPTIONERS, *EMBEDDERS, *TOWER_ENTRIES)
 def recipe_of(data: dict[str, Any], *, dataset: str, tenant: Tenant, deployment: Deployment) -> Recipe:
     """The recipe in `data`, for the dataset at that URL whatever `data` says.
 
-    Raises RecipeError: too large or too deep, a number or a text that cannot be kept, an address outside the tenant's prefixes, a model that the deployment
-    does not allow, or what `parse_recipe` finds.
+    Raises RecipeError: too large or too deep, a number or a text that cannot be kept, an address outside the tenant's
+    prefixes, a model that the deployment does not allow, or what `parse_recipe` finds.
     """
     _check_depth(data, DEEPEST)
     _check_values(data)

@@ -135,6 +135,8 @@ class Limits(_Part):
     streams_of_a_key: int = Field(default=10, ge=1, le=10_000)
     threads: int = Field(default=40, ge=1, le=500)
     """Requests worked on at once; further ones wait."""
+    threads_of_a_key: int = Field(default=30, ge=1, le=500)
+    """Of them those of one key: while its own are slow, others still have some."""
     upload_files: int = Field(default=1000, ge=1, le=10_000)
     """Files in one request for upload forms."""
     upload_bytes: int = Field(default=100 * 1024 * 1024, ge=1)

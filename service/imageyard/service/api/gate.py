@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from imageyard.service.api.keys import bearer
+from imageyard.service.api.keys import Caller, bearer
 from imageyard.service.api.problems import respond
 from imageyard.service.api.yard import Yard
 from imageyard.service.deployment import LOOPBACK, digest_of
@@ -34,6 +34,7 @@ class Gate:
 
     def __init__(self, app: ASGIApp, yard: Yard) -> None:
         self._app, self._yard = app, yard
+        self._turns: dict[str, asyncio.Semaphore] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -51,7 +52,32 @@ class Gate:
             return
         except _Gone:
             return
-        await self._app(scope, body, send)
+        who = scope["state"].get("caller")
+        if isinstance(who, Caller):
+            await self._in_turn(who.name, scope, body, send)
+        else:
+            await self._app(scope, body, send)
+
+    async def _in_turn(self, name: str, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let so many requests of one key be worked on at once, each until its answer begins: a stream is no work."""
+        turns = self._turns.setdefault(name, asyncio.Semaphore(self._yard.deployment.limits.threads_of_a_key))
+        await turns.acquire()
+        working = True
+
+        async def answered(message: Message) -> None:
+            done()
+            await send(message)
+
+        def done() -> None:
+            nonlocal working
+            if working:
+                working = False
+                turns.release()
+
+        try:
+            await self._app(scope, receive, answered)
+        finally:
+            done()
 
     def _check_size(self, scope: Scope, headers: Headers) -> None:
         limits = self._yard.deployment.limits

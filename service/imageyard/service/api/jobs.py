@@ -4,7 +4,7 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -14,9 +14,10 @@ from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.convertors import StringConvertor, register_url_convertor
+from starlette.responses import StreamingResponse
 
 from imageyard.manifests.errors import ImageyardError, JobMissingError, NotFoundError
-from imageyard.manifests.store import Store
+from imageyard.manifests.store import PART, Store
 from imageyard.ray_jobs import job
 from imageyard.ray_jobs.job_log import EVENT_ID
 from imageyard.ray_jobs.job_records import JOB_ID, SUBMITTED, State
@@ -288,9 +289,14 @@ def read_report(place: Annotated[Place, Depends(within("read"))], name: JobName)
         raise
     if size > REPORT_BYTES:
         raise ProblemError(501, "the report is too large to be shown here; read it where the dataset lies")
-    return Response(
-        store.get(key), media_type="text/html; charset=utf-8", headers={"Content-Security-Policy": REPORT_POLICY}
-    )
+    headers = {"Content-Security-Policy": REPORT_POLICY, "Content-Length": str(size)}
+    return StreamingResponse(_parts(store, key, size), media_type="text/html; charset=utf-8", headers=headers)
+
+
+def _parts(store: Store, key: str, size: int) -> Iterator[bytes]:
+    """An object that never changes, in parts: who reads slowly holds one of them."""
+    for start in range(0, size, PART):
+        yield store.get_range(key, start, min(PART, size - start))
 
 
 def _id(place: Place, key: str) -> str:
