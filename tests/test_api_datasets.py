@@ -74,6 +74,14 @@ def test_a_name_can_be_taken_once(client: TestClient) -> None:
     assert client.get("/v1/datasets/cats").json()["profile"] == "plain"
 
 
+@pytest.mark.parametrize("name", ["drop", "open", "versions", "facts"])
+def test_no_dataset_has_the_name_of_a_folder_within_datasets(client: TestClient, prefix: str, name: str) -> None:
+    answer = client.post("/v1/datasets", json={"name": name})
+    assert answer.status_code == 422
+    assert "folder within datasets" in answer.json()["detail"]
+    assert names(client) == []
+
+
 def test_a_deleted_dataset_is_gone_but_its_objects_are_not_and_it_can_be_made_again(
     client: TestClient, prefix: str
 ) -> None:

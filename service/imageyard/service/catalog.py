@@ -19,6 +19,10 @@ from imageyard.service.stores import Stores
 
 NAME = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 _NAME = re.compile(NAME[1:-1])
+RESERVED = frozenset(
+    ("drop", "facts", "images", "index", "jobs", "manifests", "open", "settings", "statistics", "versions")
+)
+"""Names of folders within a dataset, which policies know by their names: no dataset has one."""
 DIGITS = 20
 _SETTINGS = re.compile(rf"[0-9]{{{DIGITS}}}\.json")
 MOST_KNOWN = 10_000
@@ -98,6 +102,8 @@ class Catalog:
 
         Images and versions that lie there already, from before or from the command line, belong to it.
         """
+        if name in RESERVED:
+            raise ImageyardError(f"{name} is the name of a folder within datasets; choose another")
         newest = self.settings(name)
         if newest is not None and not newest.deleted:
             raise ExistsError(f"the dataset {name} is already there")

@@ -14,7 +14,7 @@ from imageyard.service.api.paging import Cursor, after, cursor_of
 from imageyard.service.api.problems import ALWAYS, WITH_BODY, ProblemError, answers
 from imageyard.service.api.yard import Yard, note, yard_of
 from imageyard.service.asked import recipe_of
-from imageyard.service.catalog import NAME, DatasetSettings, Profile
+from imageyard.service.catalog import NAME, RESERVED, DatasetSettings, Profile
 from imageyard.service.profiles import RECIPES
 
 router = APIRouter(prefix="/v1/datasets", tags=["datasets"], responses=ALWAYS)
@@ -116,6 +116,8 @@ def create_dataset(
     """A name that was deleted can be created again: its images and versions are then there as before."""
     catalog = yard.catalog(who.tenant)
     note(request, dataset=asked.name)
+    if asked.name in RESERVED:
+        raise ProblemError(422, f"{asked.name} is the name of a folder within datasets; choose another")
     if asked.recipe is not None:
         recipe_of(asked.recipe, dataset=catalog.url(asked.name), tenant=who.tenant, deployment=yard.deployment)
     try:
