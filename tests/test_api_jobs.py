@@ -237,6 +237,19 @@ def test_rejected_samples_and_the_report_of_a_job(client: TestClient, dataset: D
     assert report.content == dataset.store.get(f"jobs/{name}/report.html")
 
 
+def test_so_many_jobs_of_a_dataset_are_open_at_once(prefix: str) -> None:
+    with TestClient(create_app(deployment(prefix, limits={"open_jobs": 2})), headers=bearer(ADMIN)) as client:
+        client.post("/v1/datasets", json={"name": "cats"})
+        first, key = submit(client), {"Idempotency-Key": "mine"}
+        second = client.post(JOBS, json={}, headers=key)
+        assert (first.status_code, second.status_code) == (202, 202)
+        refused = submit(client)
+        assert (refused.status_code, refused.headers["retry-after"]) == (429, "60")
+        assert client.post(JOBS, json={}, headers=key).json() == second.json()
+        client.post(f"{JOBS}/{first.json()['id']}:cancel").raise_for_status()
+        assert submit(client).status_code == 202
+
+
 def test_a_long_report_comes_whole(client: TestClient, dataset: Dataset) -> None:
     name = submit(client).json()["id"]
     page = bytes(range(256)) * 10_000

@@ -143,6 +143,8 @@ class Limits(_Part):
     """Of one uploaded file."""
     upload_seconds: int = Field(default=900, ge=60, le=900)
     """For which an upload form is good."""
+    open_jobs: int = Field(default=500, ge=1, le=100_000)
+    """Of one dataset, jobs that have not ended: each is looked at every few seconds."""
     recipe_bytes: int = Field(default=64 * 1024, ge=256, le=1024 * 1024)
     shutdown_seconds: int = Field(default=20, ge=0, le=600)
     """That running requests have when the service is told to stop."""

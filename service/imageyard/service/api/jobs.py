@@ -169,7 +169,11 @@ def submit_job(
         options=asked.options,
         request=_digest(asked.model_dump(mode="json")) if idempotency_key is not None else None,
     )
-    stands = job.submit(place.dataset.store, submission)
+    store, most = place.dataset.store, yard.deployment.limits.open_jobs
+    if not yard.jobs.room(store, most) and not job.known(store, submission.id):
+        said = f"{most} jobs of this dataset have not ended; wait for some, or cancel them"
+        raise ProblemError(429, said, headers={"Retry-After": "60"})
+    stands = job.submit(store, submission)
     note(request, job=stands.id)
     response.headers["Location"] = f"/v1/datasets/{place.name}/jobs/{stands.id}"
     return Accepted(id=stands.id, name=stands.name, created=stands.created, by=stands.by)
