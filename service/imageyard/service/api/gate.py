@@ -147,7 +147,7 @@ class Gate:
             raise _Refusal(415, "send the body as it is, without Content-Encoding", {"Accept-Encoding": "identity"})
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
         if body and kind != JSON:
-            raise _Refusal(415, f"send {JSON}", {"Accept": JSON})
+            raise _Refusal(415, f"send Content-Type: {JSON}", {"Accept": JSON})
         first: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
         async def replayed() -> Message:

@@ -24,6 +24,7 @@ _log = logging.getLogger("imageyard.service")
 def reconciling(yard: Yard, token: SecretStr | None) -> tuple[Loop, ...]:
     """The loop, where the deployment names a Ray cluster; `token` is the cluster's."""
     if yard.deployment.ray is None:
+        _log.warning("the configuration has no `ray:`, so jobs are kept and not run, and no drop folder is watched")
         return ()
     ray = RayJobs(yard.deployment.ray.address, token.get_secret_value() if token is not None else None)
     began = stamp(yard.clock())
