@@ -92,6 +92,9 @@ def create_app(
     problems.install(app)
     for router in ROUTERS:
         app.include_router(router)
+    for route in app.routes:
+        # FastAPI makes its routes when they are first asked for, which would hold up the first clients.
+        route.matches({"type": "http", "method": "GET", "path": "/", "root_path": "", "headers": []})
     app.add_route(DOCUMENT, _document(app), include_in_schema=False)
     app.add_middleware(Gate, yard=yard)
     app.add_middleware(Edge, yard=yard)
