@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import count
 from typing import Any
 
 from pydantic import SecretStr
@@ -33,7 +34,10 @@ def reconciling(yard: Yard, token: SecretStr | None) -> tuple[Loop, ...]:
         yard.metrics.observed.event(dataset, job, name, event, old=str(event.get("time", "")) < began)
 
     known: dict[str, Sequence[str]] = {}
-    loop = Reconciler(lambda: datasets_of(yard, known), ray, clock=yard.clock, heard=heard, stores=yard.stores)
+    turns = count()
+    loop = Reconciler(
+        lambda: datasets_of(yard, known, next(turns)), ray, clock=yard.clock, heard=heard, stores=yard.stores
+    )
 
     def turn(stopping: threading.Event) -> None:
         loop.once()
@@ -41,12 +45,15 @@ def reconciling(yard: Yard, token: SecretStr | None) -> tuple[Loop, ...]:
     return (Loop("reconcile", turn, EVERY),)
 
 
-def datasets_of(yard: Yard, known: dict[str, Sequence[str]]) -> Iterator[str]:
+def datasets_of(yard: Yard, known: dict[str, Sequence[str]], turn: int = 0) -> Iterator[str]:
     """URLs of every folder that may be a dataset: one whose settings say that it is deleted may have jobs that run.
 
-    Of a tenant whose store does not answer those of the last time, which `known` keeps: the others go on.
+    At each turn another tenant is the first, so that the one with many jobs is not always. Of a tenant whose store does
+    not answer those of the last time, which `known` keeps: the others go on.
     """
-    for tenant in yard.deployment.tenants:
+    tenants = yard.deployment.tenants
+    first = turn % len(tenants)
+    for tenant in (*tenants[first:], *tenants[:first]):
         try:
             known[tenant.name] = yard.stores.open(tenant.prefix).folders()
         except StoreError as error:
