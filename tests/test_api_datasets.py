@@ -225,6 +225,39 @@ def test_recipes_name_models_that_the_deployment_allows(prefix: str, model: str,
 
 
 @pytest.mark.parametrize(
+    "raw",
+    [
+        r'{"remove": {"tags": ["\ud800"]}}',
+        r'{"split": {"salt": "\udfff"}}',
+        r'{"affix": {"before": "\u0000"}}',
+        r'{"\ud800": {}}',
+        '{"validate": {"max_aspect": Infinity}}',
+        '{"validate": {"max_aspect": 1e999}}',
+        '{"validate": {"max_aspect": NaN}}',
+        '{"validate": {"min_side": ' + "9" * 4000 + "}}",
+    ],
+)
+def test_what_json_can_say_but_no_record_can_keep_is_refused(client: TestClient, raw: str, prefix: str) -> None:
+    sent = f'{{"name": "cats", "recipe": {{"steps": [{{"ingest": {{}}}}, {raw}]}}}}'
+    answer = client.post("/v1/datasets", content=sent, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 422, answer.text
+    assert client.get("/v1/datasets").json()["datasets"] == []
+
+
+def test_a_body_that_is_no_json_is_said_to_be_none(client: TestClient) -> None:
+    answer = client.post("/v1/datasets", content='{"name": cats}', headers={"Content-Type": "application/json"})
+    assert answer.status_code == 422
+    assert "body: is no JSON, from character 9 on" in answer.json()["detail"]
+
+
+def test_a_question_for_a_dataset_that_is_not_there_leaves_nothing(client: TestClient, tmp_path: Path) -> None:
+    assert names(client) == []
+    before = sorted(tmp_path.rglob("*"))
+    assert client.get("/v1/datasets/made-up").status_code == 404
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
     ("recipe_sent", "said"),
     [
         ({"steps": []}, "no `steps:`"),

@@ -109,6 +109,9 @@ def test_a_key_of_one_tenant_or_dataset_means_nothing_in_another(client: TestCli
         {"options": {"entrypoint": "; echo"}},
         {"entrypoint": "; echo"},
         {"name": "x" * 201},
+        {"name": "\x1b]0;owned\x07"},
+        {"name": "two\nlines"},
+        {"recipe": {"steps": ["ingest", {"affix": {"before": "a\0b"}}]}},
     ],
 )
 def test_what_cannot_be_done_is_refused_and_nothing_kept(client: TestClient, dataset: Dataset, body: Any) -> None:
@@ -233,6 +236,27 @@ def test_rejected_samples_and_the_report_of_a_job(client: TestClient, dataset: D
     assert "frame-ancestors 'none'; sandbox allow-scripts" in policy
     assert "connect-src" not in policy
     assert report.content == dataset.store.get(f"jobs/{name}/report.html")
+
+
+def test_so_many_jobs_of_a_dataset_are_open_at_once(prefix: str) -> None:
+    with TestClient(create_app(deployment(prefix, limits={"open_jobs": 2})), headers=bearer(ADMIN)) as client:
+        client.post("/v1/datasets", json={"name": "cats"})
+        first, key = submit(client), {"Idempotency-Key": "mine"}
+        second = client.post(JOBS, json={}, headers=key)
+        assert (first.status_code, second.status_code) == (202, 202)
+        refused = submit(client)
+        assert (refused.status_code, refused.headers["retry-after"]) == (429, "60")
+        assert client.post(JOBS, json={}, headers=key).json() == second.json()
+        client.post(f"{JOBS}/{first.json()['id']}:cancel").raise_for_status()
+        assert submit(client).status_code == 202
+
+
+def test_a_long_report_comes_whole(client: TestClient, dataset: Dataset) -> None:
+    name = submit(client).json()["id"]
+    page = bytes(range(256)) * 10_000
+    dataset.store.create(f"jobs/{name}/report.html", page)
+    answer = client.get(f"{JOBS}/{name}/report")
+    assert (answer.headers["content-length"], answer.content) == (str(len(page)), page)
 
 
 def test_a_stream_follows_a_job_while_it_goes_on(prefix: str, tmp_path: Path, dataset: Dataset) -> None:

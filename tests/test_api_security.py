@@ -295,8 +295,12 @@ def test_a_peer_that_guesses_keys_is_slowed_but_its_neighbours_with_a_key_are_no
 
 def test_only_named_hosts_are_answered_where_names_are_given(prefix: str) -> None:
     with TestClient(create_app(deployment(prefix, allowed_hosts=["yard.example"]))) as client:
-        assert client.get("/healthz").status_code == 421
-        assert client.get("/healthz", headers={"Host": "Yard.Example"}).status_code == 200
+        assert client.get("/openapi.json").status_code == 421
+        assert client.get("/v1/datasets", headers=bearer(READ)).status_code == 421
+        assert client.get("/openapi.json", headers={"Host": "Yard.Example"}).status_code == 200
+        for path, sent in (("/healthz", {}), ("/readyz", {}), ("/metrics", bearer(SCRAPER))):
+            # As Kubernetes and Prometheus ask: by the pod's address.
+            assert client.get(path, headers={"Host": "10.0.0.7:8080", **sent}).status_code == 200
 
 
 def test_without_keys_no_web_page_is_answered(prefix: str) -> None:

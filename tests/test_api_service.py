@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import socket
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -18,12 +20,15 @@ import yaml
 from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
+from imageyard.manifests.store import Store
 from imageyard.service.api import create_app
 from imageyard.service.api.loops import Loop, running
 from imageyard.service.api.metrics import Metrics
 from imageyard.service.api.problems import ProblemError
 from imageyard.service.api.rates import Rates
+from imageyard.service.api.reconciling import datasets_of
 from imageyard.service.api.streams import Streams
+from imageyard.service.api.yard import Yard
 from imageyard.service.cli import app as command_line
 from imageyard.service.deployment import DeploymentError, digest_of, load_deployment, parse_deployment
 from served import ADMIN, OTHER, READ, SCRAPER, Served, bearer, configuration, deployment, serving
@@ -82,6 +87,10 @@ def test_a_good_configuration_is_read(tmp_path: Path) -> None:
         (key(sha256="abc"), "`tenants.0.keys.0.sha256`"),
         (key(sha256="A" * 64), "`tenants.0.keys.0.sha256`"),
         (key(key="iy_secret"), "no setting `tenants.0.keys.0.key`"),
+        (key(sha256=digest_of("")), "the digest of nothing"),
+        (key(sha256=digest_of("\n")), "the digest of nothing"),
+        (changed(metrics={"sha256": digest_of("")}), "the digest of nothing"),
+        (key(sha265="x"), "no setting `tenants.0.keys.0.sha265`"),
         (key(scopes=[]), "`tenants.0.keys.0.scopes`"),
         (key(scopes=["root"]), "`tenants.0.keys.0.scopes.0`"),
         (changed(ray={"address": "ray://head:10001"}), "`ray.address`"),
@@ -106,6 +115,12 @@ def test_a_fault_of_the_configuration_is_named(data: Any, said: str) -> None:
         parse_deployment(data, where="f.yaml")
     assert said in str(caught.value)
     assert "iy_secret" not in str(caught.value)
+
+
+def test_a_fault_in_a_list_is_told_once() -> None:
+    with pytest.raises(DeploymentError) as caught:
+        parse_deployment(key(sha265="x"), where="f.yaml")
+    assert str(caught.value) == "f.yaml: there is no setting `tenants.0.keys.0.sha265`"
 
 
 def test_every_fault_has_its_line() -> None:
@@ -146,17 +161,80 @@ def test_a_new_key_is_shown_once_with_the_entry_that_lets_it_in(tmp_path: Path) 
     assert CliRunner().invoke(command_line, ["key", "--name", "a; b"]).exit_code != 0
 
 
-def test_a_service_is_ready_when_every_tenants_store_is(tmp_path: Path) -> None:
+def test_a_service_is_ready_while_it_can_work_for_anybody(tmp_path: Path) -> None:
+    """One tenant's bucket that was taken away is no reason to turn the others away."""
     with TestClient(create_app(deployment(f"file://{tmp_path}/good"))) as client:
-        assert client.get("/readyz").json() == {"status": "ready", "stores": 2, "ray": "none"}
+        assert client.get("/readyz").json() == {"status": "ready", "stores": 2, "failing": 0, "ray": "none"}
     said = configuration(f"file://{tmp_path}/good")
     (tmp_path / "file").write_bytes(b"")
     said["tenants"][1]["prefix"] = f"file://{tmp_path}/file/below"
     with TestClient(create_app(parse_deployment(said, where="x", dev=True))) as client:
         answer = client.get("/readyz")
-        assert (answer.status_code, answer.json()["detail"][:6]) == (503, "1 of 2")
+        assert (answer.status_code, answer.json()["stores"], answer.json()["failing"]) == (200, 1, 1)
         assert "bees" not in answer.text
+        assert client.get("/v1/datasets", headers=bearer(READ)).status_code == 200
+        assert client.get("/v1/datasets", headers=bearer(OTHER)).status_code == 503
+    said["tenants"][0]["prefix"] = f"file://{tmp_path}/file/beside"
+    with TestClient(create_app(parse_deployment(said, where="x", dev=True))) as client:
+        answer = client.get("/readyz")
+        assert (answer.status_code, answer.json()["detail"][:9]) == (503, "none of 2")
         assert client.get("/healthz").json() == {"status": "alive"}
+
+
+def test_jobs_of_others_are_looked_after_while_one_tenants_store_fails(tmp_path: Path) -> None:
+    said = configuration(f"file://{tmp_path}")
+    (tmp_path / "file").write_bytes(b"")
+    said["tenants"][0]["prefix"] = f"file://{tmp_path}/file/below"
+    yard = Yard.of(parse_deployment(said, where="x", dev=True))
+    Store.open(f"file://{tmp_path}/bees/cats").create("open/job", b"")
+    assert list(datasets_of(yard, {})) == [f"file://{tmp_path}/bees/cats"]
+    before = {"acme": ["dogs"]}
+    both = [f"file://{tmp_path}/file/below/dogs", f"file://{tmp_path}/bees/cats"]
+    assert list(datasets_of(yard, before)) == both
+    assert list(datasets_of(yard, before, 1)) == both[::-1]
+
+
+def test_who_asks_whether_it_is_ready_waits_for_nobody_elses_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Anybody may ask: with a store that does not answer, some tens of questions would take all threads."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as silent:
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            monkeypatch.setenv(name, "test")
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        said = {"tenants": [{**GOOD["tenants"][0], "prefix": "s3://bucket/acme"}]}
+        found: list[int] = []
+        with TestClient(create_app(parse_deployment(said, where="x"))) as client:
+            first = threading.Thread(target=lambda: found.append(client.get("/readyz").status_code))
+            first.start()
+            connection, _ = silent.accept()
+            with connection:
+                for _ in range(50):
+                    answer = client.get("/readyz")
+                    assert (answer.status_code, "not answered yet" in answer.text) == (503, True)
+                silent.close()
+            first.join()
+    assert found == [503]
+
+
+def test_while_the_requests_of_one_key_hang_those_of_others_are_answered(tmp_path: Path) -> None:
+    said = configuration(f"file://{tmp_path}", limits={"threads": 3, "threads_of_a_key": 2})
+    with TestClient(create_app(parse_deployment(said, where="x", dev=True))) as client:
+        client.post("/v1/datasets", json={"name": "cats"}, headers=bearer(ADMIN)).raise_for_status()
+        client.post("/v1/datasets", json={"name": "dogs"}, headers=bearer(OTHER)).raise_for_status()
+        endless = tmp_path / "acme" / "cats" / "settings" / f"{2:020}.json"
+        os.mkfifo(endless)  # who reads it waits for somebody to write
+        with ThreadPoolExecutor(6) as pool:
+            hanging = [pool.submit(client.get, "/v1/datasets/cats", headers=bearer(ADMIN)) for _ in range(6)]
+            for _ in range(10):
+                assert client.get("/v1/datasets/dogs", headers=bearer(OTHER)).status_code == 200
+                assert client.get("/readyz").status_code == 200
+            assert not any(one.done() for one in hanging)
+            writer = os.open(endless, os.O_WRONLY)
+            endless.unlink()
+            os.close(writer)
+            assert {one.result().status_code for one in hanging} <= {200, 500}
+        assert client.get("/v1/datasets/cats", headers=bearer(ADMIN)).status_code == 200
 
 
 def test_that_ray_is_away_is_said_but_stops_nothing(tmp_path: Path) -> None:

@@ -173,7 +173,7 @@ def test_a_store_that_fails_is_said_to_and_its_place_and_secrets_are_not(
             answer = client.request(method, path, json=body, headers=bearer(OTHER))
             assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
             assert bucket not in answer.text
-        assert client.get("/readyz").status_code == 503
+            assert client.get("/readyz").json()["failing"] == 1
         log = served.log.read_text()
     assert f"{bucket}-missing" in log
     secrets = [s3.secret_key, s3.access_key, ADMIN, SUBMIT, OTHER, signed["fields"]["policy"]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from imageyard.ray_jobs.recipe import STEPS, Recipe
 from imageyard.ray_jobs.rehearsal import rehearse
 from imageyard.ray_jobs.run import Surroundings
 from imageyard.ray_jobs.selecting import condition
+from imageyard.ray_jobs.tag_text import normal
 from imageyard.ray_jobs.undoing import undo
 from jobs import DATE, by_name, drop, go, manifests, recipe
 
@@ -161,6 +163,10 @@ def test_every_edit_is_idempotent_and_keeps_pieces_apart(pieces: list[str], step
         ({"replace": {"tags": {"a": "b", "b": "c"}}}, "second run"),
         ({"replace": {}}, "nothing is replaced"),
         ({"replace": {"regex": {"(a+)+$": "b"}}}, "repeats a group"),
+        ({"replace": {"regex": {"(?:a?){40}z": "b"}}}, "repeats a group"),
+        ({"replace": {"regex": {"(?:(?:(?:){900}){900}){900}": "b"}}}, "longer than any name"),
+        ({"replace": {"regex": {"(a*(?#())*z": "b"}}}, "has a comment"),
+        ({"replace": {"regex": {"(?x:(a*#(\n)*z)": "b"}}}, "has a comment"),
         ({"replace": {"regex": {"(a)": r"\2"}}}, "cannot take the place"),
         ({"sort": {"by": "colour"}}, "colour"),
         ({"remove": {"tags": ["a"], "where": "colour == red"}}, "nothing that a condition can ask for"),
@@ -198,6 +204,26 @@ def test_a_condition_with_many_wildcards_takes_no_longer_than_with_one() -> None
     assert not condition(f'caption "{"*a" * 50}*b"').matches(long)
     assert condition(f'caption "{"a*" * 50}c"').matches(long)
     assert condition('caption "a*a c"').matches(long)
+
+
+@pytest.mark.parametrize("wanted", ["*zzz", "a*zzz", "a*a*a*zzz", "zzz*"])
+def test_a_wildcard_takes_no_longer_than_the_caption_is_long(wanted: str) -> None:
+    """The square of the length is a minute, in which nothing else of the process runs."""
+    longest = Sample.of("s3://b/a.png").with_label("caption", "a " * 32_768, {})
+    assert not condition(f'caption "{wanted}"').matches(longest)
+
+
+def test_a_condition_asks_a_hundred_things_at_most() -> None:
+    assert condition(" or ".join(["tags > 1"] * 100))
+    with pytest.raises(ValueError, match="at most 100 things"):
+        condition(" or ".join(["tags > 1"] * 101))
+
+
+def test_a_caption_that_was_looked_at_is_not_kept() -> None:
+    text = "A sentence. " * 1_000
+    before = sys.getrefcount(text)
+    normal(text)
+    assert sys.getrefcount(text) == before
 
 
 @pytest.mark.parametrize(

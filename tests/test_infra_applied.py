@@ -269,6 +269,11 @@ def test_the_service_may_do_all_that_its_requests_need(
         assert client.post(f"{below}/uploads", json={"files": files}).status_code == 200
         for path in ("/v1/datasets", below, f"{below}/versions", f"{below}/versions/1", f"{below}/versions/9"):
             assert client.get(path).status_code == (404 if path.endswith("9") else 200), path
+        for path in ("versions/1/statistics", "versions/1/tags", "versions/1/manifests/unsplit", "jobs"):
+            assert client.get(f"{below}/{path}").status_code == 200, path
+        submitted = client.post(f"{below}/jobs", json={}).json()["id"]
+        assert client.post(f"{below}/jobs/{submitted}:cancel").json()["state"] == "cancelled"
+        assert client.get(f"{below}/jobs/{submitted}/events").status_code == 200
         (sample, _) = client.get(f"{below}/versions/1/samples").json()["samples"]
         act = {"actions": [{"action": "reject", "samples": [sample["key"]], "reason": "blurred"}]}
         answer = client.post(f"{below}/samples:act", json=act)

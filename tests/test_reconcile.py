@@ -416,6 +416,27 @@ def test_a_cluster_is_given_so_many_jobs_at_a_time_the_oldest_first(dataset: Dat
     assert "job-2-a1" in api.jobs
 
 
+def test_who_is_looked_at_first_in_turn_waits_for_room_and_takes_none_from_others(
+    dataset: Dataset, tmp_path: Path, api: RayApi
+) -> None:
+    other = Dataset.open((tmp_path / "bees").as_uri())
+    for number in range(4):
+        submitted(dataset, f"job-{number}")
+    submitted(other, "theirs")
+    orders = iter([[dataset.url, other.url], [other.url, dataset.url]] * 2)
+    loop = Reconciler(lambda: next(orders), RayJobs(api.address, TOKEN), limits=Limits(most=2), monotonic=Time())
+    assert (loop.once().live, loop.once().live) == (2, 2)
+    assert sorted(api.jobs) == ["job-0-a1", "job-1-a1"]
+    job.end(
+        dataset.store,
+        "job-0",
+        job.Ended(state="nothing", ended=job.stamp(datetime.now(UTC))),
+        clock=lambda: datetime.now(UTC),
+    )
+    assert [loop.once().live, loop.once().live] == [1, 2]
+    assert sorted(api.jobs) == ["job-0-a1", "job-1-a1", "theirs-a1"]
+
+
 def test_a_marker_of_a_submission_that_never_came_goes_after_an_hour(dataset: Dataset, api: RayApi) -> None:
     dataset.store.create("open/nobody", b"")
     loop_of(dataset, api).once()

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from imageyard.manifests import Dataset, Sample, Version
+from imageyard.manifests.errors import ImageyardError
 from imageyard.manifests.version import ROLES
 from imageyard.ray_jobs.statistics import MOST_CLASSES, MOST_TAGS, TOP_TAGS, counted, statistics, statistics_key
-from imageyard.service.reading import Reading
+from imageyard.service.counting import counted_apart
+from imageyard.service.reading import MOST_COUNTING, BusyError, Reading
 from jobs import drop, go, recipe, store_keys
 from pictures import corrupt, photo
 from versions import committed
@@ -121,6 +123,38 @@ def test_however_many_ask_at_once_it_is_counted_once(dataset: Dataset) -> None:
     assert found == [1] * 8
     assert reading.counted("same", make, large=True) == 1
     assert reading.statistics(dataset, version) == statistics(dataset, version)
+
+
+def test_what_is_quickly_counted_waits_for_nothing_that_takes_long() -> None:
+    reading, gate = Reading(), threading.Event()
+    for number in range(4):
+        assert reading.counted(number, lambda: gate.wait(30), large=True, owner="s3://b/acme") is None
+    assert reading.counted("small", lambda: 5, large=False, owner="s3://b/bees") == 5
+    gate.set()
+
+
+def test_one_tenant_has_only_so_much_counted_at_once() -> None:
+    reading, gate = Reading(), threading.Event()
+    for number in range(MOST_COUNTING):
+        assert reading.counted(number, lambda: gate.wait(30), large=True, owner="s3://b/acme") is None
+    with pytest.raises(BusyError):
+        reading.counted("one more", lambda: 1, large=True, owner="s3://b/acme")
+    assert reading.counted("another's", lambda: 1, large=True, owner="s3://b/bees") is None
+    gate.set()
+    while reading.counted("another's", lambda: 1, large=True, owner="s3://b/bees") is None:
+        pass
+    while reading.counted(MOST_COUNTING - 1, lambda: True, large=True, owner="s3://b/acme") is None:
+        pass
+    assert reading.counted("one more", lambda: 1, large=True, owner="s3://b/acme") in (None, 1)
+
+
+def test_a_service_that_stops_does_not_wait_for_what_is_being_counted(tmp_path: Path) -> None:
+    folder = Dataset.open(f"file://{tmp_path}/cats")
+    version = committed(folder, {"0" * 64: ("train", Sample.of("s3://b/0.jpg", **{"content-sha256": "0" * 64}))})
+    stopping = threading.Event()
+    stopping.set()
+    with pytest.raises(ImageyardError, match="the service stops"):
+        counted_apart(folder, version, stopping)
 
 
 def test_an_error_is_told_and_not_kept() -> None:

@@ -11,6 +11,7 @@ import pytest
 import pictures
 from imageyard.manifests import Dataset
 from imageyard.ray_jobs.engine import LocalEngine
+from imageyard.ray_jobs.recipe import parse_recipe
 from imageyard.service.catalog import Catalog
 from imageyard.service.deployment import Deployment, Key, Tenant, digest_of
 from imageyard.service.stores import Stores
@@ -92,6 +93,18 @@ def test_settings_that_nobody_can_read_stop_no_other_tenant_and_nothing_that_was
         assert [one.url.rsplit("/", 1)[-1] for one in found] == ["cats", "apes"], before
     assert [kind for kind, _ in yard.said] == ["datasets"]
     assert yard.watched() == ["zoo/apes"]  # by who has never seen it otherwise
+
+
+def test_a_tenant_whose_store_fails_stops_no_other(tmp_path: Path) -> None:
+    (tmp_path / "acme").write_bytes(b"")  # no folder
+    yard = Yard(tmp_path)
+    yard.create("zoo", "apes", recipe=INGEST)
+    assert yard.watched() == ["zoo/apes"]
+    assert [(kind, said["tenant"]) for kind, said in yard.said] == [("datasets", "acme")]
+    url = f"{yard.deployment.tenants[0].prefix}/cats"
+    known = {"acme": [Watched(parse_recipe(INGEST, where="test", dataset=url), INGEST)]}
+    found = watched_in(yard.deployment, yard.catalog, tell=yard.tell, known=known)
+    assert [one.url for one in found] == [url, f"{yard.deployment.tenants[1].prefix}/apes"]
 
 
 def test_a_drop_of_a_watched_dataset_is_taken_in_until_the_service_stops(yard: Yard, tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ resource "aws_iam_policy" "service" {
         Effect = "Allow"
         Action = ["s3:PutObject", "s3:AbortMultipartUpload"]
         Resource = flatten([for prefix in local.prefixes : [
-          for folder in ["drop", "jobs", "manifests", "open", "settings", "versions"] : "${local.bucket_arn}/${prefix}/*/${folder}/*"
+          for folder in ["drop", "jobs", "manifests", "open", "settings", "statistics", "versions"] : "${local.bucket_arn}/${prefix}/*/${folder}/*"
         ]])
       },
       {

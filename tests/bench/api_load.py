@@ -353,7 +353,7 @@ def main() -> None:
     parser.add_argument("--s3", action="store_true")
     parser.add_argument("--build-only", action="store_true")
     asked = parser.parse_args()
-    limits = {"requests_per_second": 100_000, "burst": 1_000_000}
+    limits = {"requests_per_second": 100_000, "burst": 1_000_000, "open_jobs": 100_000}
     with contextlib.ExitStack() as stack:
         folder = asked.folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         folder.mkdir(parents=True, exist_ok=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
+from fnmatch import translate
 from functools import lru_cache
 
 from imageyard.manifests.sample import Sample
@@ -15,10 +15,11 @@ from imageyard.ray_jobs.origin import folders_of, names_of
 from imageyard.ray_jobs.state import CAPTION, ONE_LABEL, RATING, SPLIT, TEXT
 from imageyard.ray_jobs.tag_text import normal
 
-LONGEST, DEEPEST = 2_000, 40
-"""Characters of a condition, and parentheses in parentheses."""
+LONGEST, DEEPEST, MOST = 2_000, 40, 100
+"""Characters of a condition, parentheses in parentheses, and things that it asks of a sample."""
 
 Test = Callable[[Sample], bool]
+Fits = Callable[[str], bool]
 
 _TOKEN = re.compile(r"""\s*(?:(?P<quoted>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|(?P<sign>==|!=|>=|<=|[()<>=:])|"""
                     r"""(?P<word>[^\s()<>=!:"']+))""")  # fmt: skip
@@ -84,6 +85,7 @@ class _Parser:
 
     def __init__(self, tokens: list[tuple[str, str]]) -> None:
         self.rest = tokens
+        self._asked = 0
 
     def either(self, depth: int) -> Test:
         found = [self._both(depth)]
@@ -98,6 +100,9 @@ class _Parser:
         return found[0] if len(found) == 1 else lambda sample: all(test(sample) for test in found)
 
     def _one(self, depth: int) -> Test:
+        self._asked += 1
+        if self._asked > MOST:
+            raise ValueError(f"a condition asks at most {MOST} things; ask for some of them with * and ?")
         if depth > DEEPEST:
             raise ValueError(f"more than {DEEPEST} parentheses or nots in each other; write it plainer")
         if self._word("not"):
@@ -159,10 +164,21 @@ def _count(field: str, sample: Sample) -> float:
         return len(_tags(sample))
     text = training_text(sample).text
     if field == "tokens":
-        from imageyard.ray_jobs.analysis.clip_tokens import counted
-
-        return counted(text)
+        return _tokens_of(text)
     return len(text) if field == "chars" else len(text.split())
+
+
+@lru_cache(maxsize=4)
+def _tokens_of(text: str) -> int:
+    from imageyard.ray_jobs.analysis.clip_tokens import counted
+
+    return counted(text)
+
+
+@lru_cache(maxsize=4)
+def _normal_once(text: str) -> str:
+    """A condition asks many things of one text, one after the other."""
+    return normal(text)
 
 
 def _tags(sample: Sample) -> list[str]:
@@ -177,21 +193,22 @@ def _has(name: str) -> Test:
 
 def _says(field: str, wanted: str) -> Test:
     if field == "tag":
-        form = normal(wanted)
-        return lambda sample: any(_like(normal(tag), form) for tag in _tags(sample))
+        means = _fits(normal(wanted))
+        return lambda sample: any(means(normal(tag)) for tag in _tags(sample))
     if field in (CAPTION, TEXT):
-        phrase = re.compile(rf"(?<!\w){_glob(normal(wanted))}(?!\w)")
-        return lambda sample: phrase.search(normal(str(sample.value(field) or ""))) is not None
+        said = _phrase(normal(wanted))
+        return lambda sample: said(_normal_once(str(sample.value(field) or "")))
+    fits = _fits(wanted)
     if field == "name":
-        return lambda sample: any(_like(one, wanted) for name in names_of(sample) for one in (name, _file(name)))
+        return lambda sample: any(fits(one) for name in names_of(sample) for one in (name, _file(name)))
     if field == "folder":
-        return lambda sample: any(_like(folder, wanted) for folder in folders_of(sample))
+        return lambda sample: any(fits(folder) for folder in folders_of(sample))
     if field == "class":
-        return lambda sample: any(_like(name, wanted) for name in classes_of(sample))
+        return lambda sample: any(fits(name) for name in classes_of(sample))
     if field == "role":
-        return lambda sample: _like(str(sample.value(SPLIT) or "unsplit"), wanted)
+        return lambda sample: fits(str(sample.value(SPLIT) or "unsplit"))
     attribute = RATING if field == RATING else field.partition(".")[2]
-    return lambda sample: _like(_said(sample, attribute), wanted)
+    return lambda sample: fits(_said(sample, attribute))
 
 
 def classes_of(sample: Sample) -> list[str]:
@@ -206,17 +223,39 @@ def _said(sample: Sample, attribute: str) -> str:
     return "" if value is None else str(value)
 
 
-def _like(said: str, wanted: str) -> bool:
+def _fits(wanted: str) -> Fits:
     """Whether a name is the wanted one, or fits its wildcards; what `[` begins is no wildcard."""
-    return said == wanted or (("*" in wanted or "?" in wanted) and fnmatchcase(said, wanted.replace("[", "[[]")))
+    if "*" not in wanted and "?" not in wanted:
+        return lambda said: said == wanted
+    # Not fnmatchcase, which keeps 32,768 expressions, whoever wrote them.
+    matches = re.compile(translate(wanted.replace("[", "[[]"))).match
+    return lambda said: said == wanted or matches(said) is not None
 
 
-def _glob(text: str) -> str:
-    """The expression for words with wildcards; what stands before the last `*` is found once and not looked for again,
-    so that many of them take no longer than one."""
-    first, *rest = (re.escape(part).replace(r"\?", ".") for part in re.sub(r"\*+", "*", text).split("*"))
-    inner = "".join(rf"(?>[^\n]*?{part})" for part in rest[:-1])
-    return first + inner + (rf"[^\n]*?{rest[-1]}" if rest else "")
+def _phrase(wanted: str) -> Fits:
+    """Whether words with wildcards stand in a line of a text, in this order, the outer ones as whole words.
+
+    Every part is looked for from where the one before was first found, and never again from elsewhere: the time grows
+    with the length of the text. One expression for the whole would take the square of it, while nothing else runs.
+    """
+    parts = [re.escape(part).replace(r"\?", ".") for part in wanted.split("*")]
+    if len(parts) == 1:
+        whole = re.compile(rf"(?<!\w){parts[0]}(?!\w)")
+        return lambda text: whole.search(text) is not None
+    first = rf"(?<!\w){parts[0]}" if parts[0] else ""
+    last = rf"{parts[-1]}(?!\w)" if parts[-1] else ""
+    searches = [re.compile(part).search for part in (first, *parts[1:-1], last) if part]
+
+    def stands(line: str) -> bool:
+        at = 0
+        for search in searches:
+            found = search(line, at)
+            if found is None:
+                return False
+            at = found.end()
+        return True
+
+    return lambda text: any(stands(line) for line in text.split("\n"))
 
 
 def _file(name: str) -> str:

@@ -69,11 +69,20 @@ def with_spaces_for_commas(tag: str, space: str = " ") -> str:
     return _COMMAS.sub(space, tag).strip(" " + space) if "," in tag else tag
 
 
-@lru_cache(maxsize=65536)
 def normal(tag: str) -> str:
-    """The form in which two spellings of one tag are equal: un-escaped, spaced, NFC, single spaces, lower case."""
+    """The form in which two spellings of one tag are equal: un-escaped, spaced, NFC, single spaces, lower case.
+
+    What is longer than a tag is not remembered: 65,536 captions could be gigabytes.
+    """
+    return _remembered(tag) if len(tag) <= NAME else _normal(tag)
+
+
+def _normal(tag: str) -> str:
     text = spaced(unescaped(tag.strip()))
     return _SPACES.sub(" ", unicodedata.normalize("NFC", text)).strip().lower()
+
+
+_remembered = lru_cache(maxsize=65536)(_normal)
 
 
 def wild(pattern: str) -> Callable[[str], bool] | None:

@@ -50,22 +50,22 @@ def below(url: str, prefixes: Iterable[str]) -> bool:
     return False
 
 
-def texts(value: object, place: str = "") -> Iterator[tuple[str, str]]:
-    """Every text in parsed JSON, keys of objects too, with the place where it stands."""
-    if isinstance(value, str):
-        yield place, value
-    elif isinstance(value, dict):
+def leaves(value: object, place: str = "") -> Iterator[tuple[str, object]]:
+    """Every value in parsed JSON, keys of objects too, with the place where it stands."""
+    if isinstance(value, dict):
         for name, inner in value.items():
             yield f"{place} (name)", str(name)
-            yield from texts(inner, f"{place}.{name}" if place else str(name))
+            yield from leaves(inner, f"{place}.{name}" if place else str(name))
     elif isinstance(value, list | tuple):
         for number, inner in enumerate(value, start=1):
-            yield from texts(inner, f"{place}[{number}]")
+            yield from leaves(inner, f"{place}[{number}]")
+    else:
+        yield place, value
 
 
 def refuse_foreign(data: object, prefixes: Iterable[str]) -> None:
     """Raises RecipeError if any text in `data` is an address outside `prefixes`."""
     prefixes = tuple(prefixes)
-    for place, text in texts(data):
-        if looks_like_address(text) and not below(text, prefixes):
+    for place, text in leaves(data):
+        if isinstance(text, str) and looks_like_address(text) and not below(text, prefixes):
             raise RecipeError(f"`{place[:100]}` is an address outside this tenant's prefixes; write one below them")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,12 +13,15 @@ from imageyard.ray_jobs.models.captioner_table import CAPTIONERS
 from imageyard.ray_jobs.models.table import EMBEDDERS, TAGGERS, Origin, named
 from imageyard.ray_jobs.models.towers import TOWER_ENTRIES
 from imageyard.ray_jobs.recipe import Recipe, parse_recipe
-from imageyard.service.addresses import below, looks_like_address, refuse_foreign
+from imageyard.service.addresses import below, leaves, looks_like_address, refuse_foreign
 from imageyard.service.deployment import Deployment, Tenant
 
 WHERE = "recipe"
 DEEPEST = 12
 """Objects and lists inside each other; our own recipes have 5."""
+LARGEST = 2**53
+"""From here on not every reader of JSON knows a whole number exactly."""
+_UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _MODEL_FIELDS = ("model", "also", "semantic")
 _TABLE: tuple[Origin, ...] = (*TAGGERS, *CAPTIONERS, *EMBEDDERS, *TOWER_ENTRIES)
 
@@ -24,11 +29,12 @@ _TABLE: tuple[Origin, ...] = (*TAGGERS, *CAPTIONERS, *EMBEDDERS, *TOWER_ENTRIES)
 def recipe_of(data: dict[str, Any], *, dataset: str, tenant: Tenant, deployment: Deployment) -> Recipe:
     """The recipe in `data`, for the dataset at that URL whatever `data` says.
 
-    Raises RecipeError: too large or too deep, an address outside the tenant's prefixes, a model that the deployment
-    does not allow, or what `parse_recipe` finds.
+    Raises RecipeError: too large or too deep, a number or a text that cannot be kept, an address outside the tenant's
+    prefixes, a model that the deployment does not allow, or what `parse_recipe` finds.
     """
     _check_depth(data, DEEPEST)
-    size = len(json.dumps(data, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+    _check_values(data)
+    size = len(json.dumps(data, ensure_ascii=False).encode())
     if size > deployment.limits.recipe_bytes:
         raise RecipeError(f"{WHERE}: {size} bytes; a recipe may have {deployment.limits.recipe_bytes}")
     said = {name: value for name, value in data.items() if name != "dataset"}
@@ -66,3 +72,14 @@ def _check_depth(value: object, most: int) -> None:
         raise RecipeError(f"{WHERE}: more than {DEEPEST} levels deep")
     for one in inner:
         _check_depth(one, most - 1)
+
+
+def _check_values(data: object) -> None:
+    """What JSON allows, but a record of the job, a caption or a terminal does not."""
+    for place, value in leaves(data):
+        if isinstance(value, float) and not math.isfinite(value):
+            raise RecipeError(f"{WHERE}: `{place[:100]}` is {value}; write a number that has an end")
+        if isinstance(value, int) and abs(value) >= LARGEST:
+            raise RecipeError(f"{WHERE}: `{place[:100]}` is larger than any number of a recipe")
+        if isinstance(value, str) and (bad := _UNWRITABLE.search(value)):
+            raise RecipeError(f"{WHERE}: `{place[:100]}` has the character U+{ord(bad[0]):04X}, which is no text")

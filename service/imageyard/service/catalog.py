@@ -24,6 +24,7 @@ RESERVED = frozenset(
 )
 """Names of folders within a dataset, which policies know by their names: no dataset has one."""
 DIGITS = 20
+_SETTINGS = re.compile(rf"[0-9]{{{DIGITS}}}\.json")
 MOST_KNOWN = 10_000
 """Newest settings remembered, each a few hundred bytes."""
 SIDE_BY_SIDE = 8
@@ -79,15 +80,17 @@ class Catalog:
 
         Always what the store says now: remembered is only where to look first.
         """
-        store = self.store(name)
+        _check(name)
+        # By the tenant's own store: a name that somebody made up is not worth a store, nor the folder of one.
+        store = self._stores.open(self.prefix)
         with self._lock:
             known = self._known.get(name)
         if known is None:
-            numbers = _numbers(store)
+            numbers = _numbers(store, name)
             if not numbers:
                 return None
-            known = _read(store, numbers[-1])
-        while (follower := _read_if_there(store, known.number + 1)) is not None:
+            known = _read(store, name, numbers[-1])
+        while (follower := _read_if_there(store, name, known.number + 1)) is not None:
             known = follower
         self._remember(known)
         return known
@@ -136,7 +139,10 @@ class Catalog:
     def _write(self, name: str, number: int, said: dict[str, Any]) -> DatasetSettings:
         at = self._clock().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")
         settings = DatasetSettings(number=number, name=name, at=at, **said)
-        self.store(name).create(settings.key, (settings.model_dump_json(indent=1) + "\n").encode())
+        _check(name)
+        self._stores.open(self.prefix).create(
+            f"{name}/{settings.key}", (settings.model_dump_json(indent=1) + "\n").encode()
+        )
         self._remember(settings)
         return settings
 
@@ -158,21 +164,21 @@ def _check(name: str) -> None:
         raise ImageyardError(f"{name[:80]!r} is no name of a dataset")
 
 
-def _numbers(store: Store) -> Sequence[int]:
-    names = (entry.key.rsplit("/", 1)[-1] for entry in store.list("settings"))
-    return sorted(int(name[:-5]) for name in names if name.endswith(".json") and name[:-5].isdigit())
+def _numbers(store: Store, dataset: str) -> Sequence[int]:
+    names = (entry.key.rsplit("/", 1)[-1] for entry in store.list(f"{dataset}/settings"))
+    return sorted(int(name[:DIGITS]) for name in names if _SETTINGS.fullmatch(name))
 
 
-def _read(store: Store, number: int) -> DatasetSettings:
-    key = settings_key(number)
+def _read(store: Store, dataset: str, number: int) -> DatasetSettings:
+    key = f"{dataset}/{settings_key(number)}"
     try:
         return DatasetSettings.model_validate_json(store.get(key))
     except ValidationError as error:
         raise ImageyardError(f"{store.address(key)}: not settings that this release can read") from error
 
 
-def _read_if_there(store: Store, number: int) -> DatasetSettings | None:
+def _read_if_there(store: Store, dataset: str, number: int) -> DatasetSettings | None:
     try:
-        return _read(store, number)
+        return _read(store, dataset, number)
     except NotFoundError:
         return None

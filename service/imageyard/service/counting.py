@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
+import time
 
 from imageyard.manifests.dataset import Dataset
 from imageyard.manifests.errors import ImageyardError
@@ -17,28 +19,49 @@ from imageyard.ray_jobs.statistics import Statistics, kept, statistics
 
 SECONDS = 3600.0
 """After which counting is given up."""
+LOOK_EVERY = 0.2
+"""Seconds between two looks whether it is wanted any more."""
 NICE = 10
 """By how much it stands back behind the service."""
 _IN_MEMORY = "memory://"
 """What another process cannot see."""
 
 
-def counted_apart(dataset: Dataset, version: Version) -> Statistics:
-    """The numbers of a version: those that are kept, or counted in another process. Raises ImageyardError."""
+def counted_apart(dataset: Dataset, version: Version, stopping: threading.Event) -> Statistics:
+    """The numbers of a version: those that are kept, or counted in another process, which ends once `stopping` is set.
+
+    Raises ImageyardError.
+    """
     found = kept(dataset, version)
     if found is not None or dataset.url.startswith(_IN_MEMORY):
         return found or statistics(dataset, version)
     arguments = [sys.executable, "-m", "imageyard.service.counting", dataset.url, str(version.number)]
     try:
-        done = subprocess.run(arguments, stdin=subprocess.DEVNULL, capture_output=True, timeout=SECONDS, check=False)
-    except (OSError, subprocess.TimeoutExpired) as error:
+        with subprocess.Popen(
+            arguments, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        ) as process:
+            said, why = _ended(process, stopping)
+    except OSError as error:
         raise ImageyardError(f"{dataset.url}: version {version.number} could not be counted ({error})") from error
     found = kept(dataset, version)
     if found is None:
-        said = done.stderr.decode(errors="replace").strip().splitlines()
-        why = said[-1][:300] if said else f"exit code {done.returncode}"
+        lines = said.decode(errors="replace").strip().splitlines()
+        why = why or (lines[-1][:300] if lines else f"exit code {process.returncode}")
         raise ImageyardError(f"{dataset.url}: version {version.number} could not be counted ({why})")
     return found
+
+
+def _ended(process: subprocess.Popen[bytes], stopping: threading.Event) -> tuple[bytes, str | None]:
+    """What the process said before it ended, and why it was ended, if it was."""
+    end = time.monotonic() + SECONDS
+    while True:
+        try:
+            return process.communicate(timeout=LOOK_EVERY)[1], None
+        except subprocess.TimeoutExpired:
+            if stopping.is_set() or time.monotonic() > end:
+                process.kill()  # nothing is half written: the numbers are created at once, at the end
+                why = "the service stops" if stopping.is_set() else f"it took more than {SECONDS:.0f} s"
+                return process.communicate()[1], why
 
 
 def main() -> None:

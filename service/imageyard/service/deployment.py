@@ -8,7 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from imageyard.manifests.errors import ImageyardError
 
@@ -19,7 +19,17 @@ KEY_PREFIX = "iy_"
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
-Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+NOTHING = frozenset(hashlib.sha256(said).hexdigest() for said in (b"", b"\n"))
+"""What `sha256sum` says of a key that was not there."""
+
+
+def _of_something(digest: str) -> str:
+    if digest in NOTHING:
+        raise ValueError("is the digest of nothing: the key was empty; make one with `imageyard key`")
+    return digest
+
+
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$"), AfterValidator(_of_something)]
 
 
 class DeploymentError(ImageyardError):
@@ -125,12 +135,16 @@ class Limits(_Part):
     streams_of_a_key: int = Field(default=10, ge=1, le=10_000)
     threads: int = Field(default=40, ge=1, le=500)
     """Requests worked on at once; further ones wait."""
+    threads_of_a_key: int = Field(default=30, ge=1, le=500)
+    """Of them those of one key: while its own are slow, others still have some."""
     upload_files: int = Field(default=1000, ge=1, le=10_000)
     """Files in one request for upload forms."""
     upload_bytes: int = Field(default=100 * 1024 * 1024, ge=1)
     """Of one uploaded file."""
     upload_seconds: int = Field(default=900, ge=60, le=900)
     """For which an upload form is good."""
+    open_jobs: int = Field(default=500, ge=1, le=100_000)
+    """Of one dataset, jobs that have not ended: each is looked at every few seconds."""
     recipe_bytes: int = Field(default=64 * 1024, ge=256, le=1024 * 1024)
     shutdown_seconds: int = Field(default=20, ge=0, le=600)
     """That running requests have when the service is told to stop."""
@@ -147,7 +161,7 @@ class Deployment(_Part):
     metrics: Metrics | None = None
     limits: Limits = Limits()
     allowed_hosts: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9.:\[\]-]+$", max_length=253)], ...] = ()
-    """Values of the Host header that are answered; unset, any."""
+    """Values of the Host header that are answered; unset, any. Probes and the scraper may call it by its number."""
     trusted_proxies: tuple[Annotated[str, Field(pattern=r"^[0-9A-Fa-f.:/]+$")], ...] = ()
     """Addresses whose X-Forwarded-For and -Proto are believed; unset, nobody's."""
     https: bool = False
@@ -204,7 +218,11 @@ def parse_deployment(data: object, *, where: str, dev: bool = False) -> Deployme
     try:
         return Deployment.model_validate({**data, "dev": dev})
     except ValidationError as error:
-        faults = "\n".join(f"{where}: {_said(fault)}" for fault in error.errors(include_input=False))
+        found = error.errors(include_input=False)
+        # A list is also said to be too short of what is wrong in it.
+        deeper = {fault["loc"][:-1] for fault in found} | {fault["loc"][:1] for fault in found if len(fault["loc"]) > 1}
+        told = [fault for fault in found if fault["type"] != "too_short" or fault["loc"] not in deeper]
+        faults = "\n".join(f"{where}: {_said(fault)}" for fault in told)
         raise DeploymentError(faults) from None
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import re
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import islice
 from typing import Generic, TypeVar
 
 from imageyard.manifests.errors import JobError
@@ -22,6 +24,9 @@ MOST_DATES = 200_000
 MOST_STATUSES = 10_000
 MOST_LOOKED_AT = 200
 """Jobs that one page looks at; where few are in the state that was asked for, pages are short."""
+MOST_DATASETS = 10_000
+COUNT_EVERY = 5.0
+"""Seconds between two counts of a dataset's open jobs."""
 SIDE_BY_SIDE = 8
 SETTLED = timedelta(minutes=1)
 """After its end, until when a job may still say what came of it."""
@@ -65,6 +70,24 @@ class JobLists:
     def __init__(self) -> None:
         self._dates: _Kept[str] = _Kept(MOST_DATES)
         self._statuses: _Kept[job.JobStatus] = _Kept(MOST_STATUSES)
+        self._open: OrderedDict[str, tuple[float, int]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def room(self, store: Store, most: int) -> bool:
+        """Whether one more job of the dataset may be open beside fewer than `most`; it is then taken to be.
+
+        Counted every few seconds, and before anybody is refused; two services may let in some more between them.
+        """
+        now = time.monotonic()
+        with self._lock:
+            at, count = self._open.pop(store.url, (float("-inf"), 0))
+        if now - at > COUNT_EVERY or count >= most:
+            at, count = now, sum(1 for _ in islice(store.list("open"), most))
+        with self._lock:
+            self._open[store.url] = (at, count + (count < most))
+            while len(self._open) > MOST_DATASETS:
+                self._open.popitem(last=False)
+        return count < most
 
     def describe(self, store: Store, name: str, clock: job.Clock) -> job.JobStatus:
         """The job as it stands. Raises JobMissingError."""
@@ -112,9 +135,6 @@ class JobLists:
                 lambda name: self._dates.get((store.url, name), lambda: _date(store, name), keep=bool), names
             )
         return sorted(((date, name) for date, name in zip(dates, names, strict=True) if date), reverse=True)
-
-    def _date(self, store: Store, name: str) -> str:
-        return self._dates.get((store.url, name), lambda: _date(store, name), keep=bool)
 
 
 def _date(store: Store, name: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -22,6 +22,8 @@ MOST_COUNTED = 100
 MOST_DATASETS = 10_000
 AT_ONCE = 20_000
 """Samples that are counted while the request waits; of more it is told to ask again."""
+MOST_COUNTING = 8
+"""Of one tenant, what is counted or waits to be, beside the requests."""
 WAITING = 4
 """People's actions on one dataset that wait for one that is being committed."""
 T = TypeVar("T")
@@ -56,17 +58,55 @@ class _Recent(Generic[T]):
 
 
 class _Counted:
-    """Values that take long, made in threads of their own, once for however many ask for them."""
+    """Values that take time, made once for however many ask for them.
+
+    What is quickly made is made by who asks first. What takes long is made in threads of its own, of which nobody's
+    quick question has to wait for a place.
+    """
 
     def __init__(self, most: int) -> None:
         self._recent: _Recent[Future[Any]] = _Recent(most)
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="counting")
+        self._busy: Counter[str] = Counter()
         self._lock = threading.Lock()
 
-    def get(self, name: Hashable, make: Callable[[], Any]) -> Future[Any]:
-        """What `make` makes, or will have made; an error is raised to whoever waits, and not kept."""
+    def get(self, name: Hashable, make: Callable[[], Any], *, long: bool, owner: str) -> Future[Any]:
+        """What `make` makes, or will have made; an error is raised to whoever waits, and not kept.
+
+        Raises BusyError if it would take long, and enough of `owner` does already.
+        """
+        mine: list[Future[Any]] = []
+
+        def begun() -> Future[Any]:
+            if long:
+                return self._beside(make, owner)
+            mine.append(Future())
+            return mine[0]
+
         with self._lock:
-            return self._recent.get(name, lambda: self._pool.submit(make), good=_sound)
+            future = self._recent.get(name, begun, good=_sound)
+        for one in mine:
+            try:
+                one.set_result(make())
+            except BaseException as error:
+                one.set_exception(error)  # to whoever waits for it too
+                raise
+        return future
+
+    def _beside(self, make: Callable[[], Any], owner: str) -> Future[Any]:
+        if self._busy[owner] >= MOST_COUNTING:
+            raise BusyError("so much is being counted already; ask again in a moment")
+        self._busy[owner] += 1
+
+        def counted() -> Any:
+            try:
+                return make()
+            finally:
+                with self._lock:
+                    self._busy[owner] -= 1
+                    self._busy += Counter()  # forgets who has none
+
+        return self._pool.submit(counted)
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
@@ -85,6 +125,7 @@ class Reading:
         self._counted = _Counted(MOST_COUNTED)
         self._newest: OrderedDict[str, int] = OrderedDict()
         self._acting: OrderedDict[str, tuple[threading.Lock, threading.BoundedSemaphore]] = OrderedDict()
+        self._stopping = threading.Event()
         self._lock = threading.Lock()
 
     def version(self, dataset: Dataset, number: int) -> Version:
@@ -119,12 +160,18 @@ class Reading:
         """The numbers of a version; None while those of a large one are being counted."""
         large = sum(entry.lines for entry in version.manifests.values()) > AT_ONCE
         name = ("statistics", dataset.url, version.number)
-        count = counted_apart if large else statistics
-        return self.counted(name, lambda: count(dataset, version), large=large)
 
-    def counted(self, name: Hashable, make: Callable[[], T], *, large: bool) -> T | None:
-        """What `make` counts, once for each `name`; None while it is being counted, if it is `large`."""
-        future = self._counted.get(name, make)
+        def count() -> Statistics:
+            return counted_apart(dataset, version, self._stopping) if large else statistics(dataset, version)
+
+        return self.counted(name, count, large=large, owner=owner_of(dataset))
+
+    def counted(self, name: Hashable, make: Callable[[], T], *, large: bool, owner: str = "") -> T | None:
+        """What `make` counts, once for each `name`; None while it is being counted, if it is `large`.
+
+        Raises BusyError if it is, and so much of `owner` is being counted already.
+        """
+        future = self._counted.get(name, make, long=large, owner=owner)
         return None if large and not future.done() else cast(T, future.result())
 
     @contextmanager
@@ -145,5 +192,11 @@ class Reading:
             places.release()
 
     def close(self) -> None:
-        """Let nothing new be counted."""
+        """Let nothing be counted any more, and what counts in a process of its own end."""
+        self._stopping.set()
         self._counted.close()
+
+
+def owner_of(dataset: Dataset) -> str:
+    """Whose a dataset is: the prefix of its tenant."""
+    return dataset.url.rpartition("/")[0]

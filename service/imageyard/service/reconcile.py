@@ -84,6 +84,9 @@ class Pass:
 class _Round:
     """What is counted while one look goes on."""
 
+    room: int
+    """First attempts that may still be begun, by what was live at the last look: whoever is looked at first does not
+    take what others have."""
     open: int = 0
     live: int = 0
     troubles: list[str] = field(default_factory=list)
@@ -115,12 +118,13 @@ class Reconciler:
         self._asked: dict[tuple[str, str], job.Submission] = {}
         self._away = 0
         self._again_at = 0.0
+        self._live = 0
 
     def once(self) -> Pass:
         """Look at every open job once, oldest first, and do what it needs. It raises nothing that may pass."""
         if self._monotonic() < self._again_at:
             return Pass(0, 0, f"Ray at {self._ray.address} is away; it is asked again in a moment")
-        now = _Round()
+        now = _Round(max(0, self._limits.most - self._live))
         known: set[tuple[str, str]] = set()
         away: str | None = None
         try:
@@ -133,6 +137,7 @@ class Reconciler:
             logger.warning("%s", error)
         else:
             self._away = 0
+            self._live = now.live
             for url, name in self._seen.keys() - known:
                 self._tell(url, name)  # it has ended since
                 self._told.pop((url, name), None)
@@ -154,10 +159,13 @@ class Reconciler:
             known.add((url, name))
             now.open += 1
             self._tell(url, name)
-            if now.live >= self._limits.most and self._seen.get((url, name), Seen()).number == 0:
+            first, room = self._seen.get((url, name), Seen()).number == 0, now.live < self._limits.most
+            if first and not room:
                 continue  # nothing can be done for one that waits for its first attempt
             try:
-                now.live += _Look(self, dataset, name, marker).go(now.live < self._limits.most)
+                live = _Look(self, dataset, name, marker).go(room and (not first or now.room > 0))
+                now.live += live
+                now.room -= first and live
             except ClusterError as error:
                 self._ray.check()  # is it away, or does it refuse this one job?
                 seen = self._seen.setdefault((url, name), Seen())

@@ -12,13 +12,21 @@ LONGEST = 200
 """Characters of a pattern."""
 CHOICES = 6
 """Repeats, options and alternatives in one expression; each more may make the worst case a name's length slower."""
+WEIGHT = 1_000
+"""Signs of an expression in which every `{n}` is written out: names have fewer characters."""
 NAME = 256
 """Characters of a name that an expression sees."""
 PATIENCE = 0.05
 """Seconds that the longest name may take; an expression that is fit for names takes less than a thousandth."""
+IN_ALL = 0.25
+"""Seconds that all dull names together may take."""
+LENGTHS = (*range(2, 32, 2), 40, 48, 64, 128, NAME)
+"""Of dull names. The short ones rise slowly: what doubles with every character is to be seen before it is endless."""
 PROBES = "a0A_-. /"
 """Characters that names repeat."""
 
+_COMMENT = re.compile(r"\(\?(?:#|[A-Za-z]*x[A-Za-z-]*[:)])")
+"""What begins a comment, or lets `#` begin one: there parentheses mean nothing."""
 _PIECE = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\{\d*,?\d*\}|.", re.DOTALL)
 
 
@@ -40,7 +48,10 @@ def expression(text: str, *, groups: int = 1) -> re.Pattern[str]:
     if compiled.groups > groups:
         meant = "; put one around what names the images' group" if groups == 1 else f"; at most {groups} are allowed"
         raise ValueError(f"`{text}` has {compiled.groups} groups{meant}")
+    if _COMMENT.search(text):
+        raise ValueError(f"`{text}` has a comment, or room for one; write it without")
     _refuse_endless(text)
+    _refuse_heavy(text)
     _refuse_slow(compiled)
     return compiled
 
@@ -67,19 +78,41 @@ def _refuse_endless(text: str) -> None:
         else:
             modifies = piece == "?" and (before in ("*", "+", "(") or before.startswith("{"))  # +?, (?:
             choices += piece == "|" or (piece == "?" and not modifies)
-            holds[-1] |= piece == "|"
+            holds[-1] |= piece == "|" or (piece == "?" and not modifies)
             closed = closed and piece == "?"
         before = piece
     if choices > CHOICES:
         raise ValueError(f"`{text}` has {choices} repeats, options and alternatives; at most {CHOICES} are allowed")
 
 
+def _refuse_heavy(text: str) -> None:
+    weights, last = [0], 0  # of each open group, and of the piece or group just closed
+    for piece in _PIECE.findall(text):
+        if piece == "(":
+            weights.append(0)
+        elif piece == ")":
+            last = max(1, weights.pop())
+            weights[-1] += last
+        elif len(piece) > 2 and piece.startswith("{"):
+            times = max(int(bound or "1") for bound in piece[1:-1].split(","))
+            weights[-1] += last * max(0, times - 1)
+            last *= max(1, times)
+        else:
+            last = 1
+            weights[-1] += last
+        if weights[-1] > WEIGHT:
+            raise ValueError(f"`{text}` has numbers of repeats that make it longer than any name; write smaller ones")
+
+
 def _refuse_slow(compiled: re.Pattern[str]) -> None:
-    for length in (16, 32, 64, 128, NAME):
+    spent = 0.0
+    for length in LENGTHS:
         for character in sorted({*PROBES, *compiled.pattern}):
             begun = time.thread_time()
             compiled.search(character * (length - 1) + "\0")
-            if time.thread_time() - begun > PATIENCE:
+            took = time.thread_time() - begun
+            spent += took
+            if took > PATIENCE or spent > IN_ALL:
                 raise ValueError(
                     f"`{compiled.pattern}` takes too long on a name of {length} characters; let its repeats not "
                     "follow each other without anything between"

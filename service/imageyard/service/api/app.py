@@ -15,11 +15,13 @@ operation_id: the audit event is named by it.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import lru_cache
 
-from fastapi import APIRouter, FastAPI
+import orjson
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.telemetry import TelemetryConfig
 
 from imageyard.service.api import datasets, health, jobs, problems, samples, statistics, uploads, versions
@@ -39,6 +41,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     statistics.router,
 )
 
+DOCUMENT = "/openapi.json"
 UNTOLD: TelemetryConfig = {
     "tracing": False,
     "metrics": False,
@@ -71,6 +74,7 @@ def create_app(
         # Starting is a moment; at the end, when these may be waited for, no request is open any more.
         with running(loops(yard), stopping=yard.stopping, patience=patience, failed=yard.metrics.loop_failed):
             yield
+        yard.reading.close()
 
     app = FastAPI(
         title="Imageyard",
@@ -78,6 +82,7 @@ def create_app(
         summary="Image datasets on object storage, curated by Ray, frozen as versioned Ground Truth manifests.",
         docs_url=None,  # its page loads scripts from elsewhere, which our Content-Security-Policy forbids
         redoc_url=None,
+        openapi_url=None,  # see _document
         redirect_slashes=False,
         telemetry=UNTOLD,
         lifespan=life,
@@ -87,6 +92,20 @@ def create_app(
     problems.install(app)
     for router in ROUTERS:
         app.include_router(router)
+    for route in app.routes:
+        # FastAPI makes its routes when they are first asked for, which would hold up the first clients.
+        route.matches({"type": "http", "method": "GET", "path": "/", "root_path": "", "headers": []})
+    app.add_route(DOCUMENT, _document(app), include_in_schema=False)
     app.add_middleware(Gate, yard=yard)
     app.add_middleware(Edge, yard=yard)
     return app
+
+
+def _document(app: FastAPI) -> Callable[[Request], Awaitable[Response]]:
+    """What answers with the description of `app`, written once: anybody may ask for it as often as they like."""
+    written = lru_cache(maxsize=1)(lambda: orjson.dumps(app.openapi()))
+
+    async def document(request: Request) -> Response:
+        return Response(written(), media_type="application/json")
+
+    return document

@@ -10,13 +10,15 @@ from dataclasses import dataclass
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from imageyard.service.api.keys import bearer
+from imageyard.service.api.keys import Caller, bearer
 from imageyard.service.api.problems import respond
 from imageyard.service.api.yard import Yard
 from imageyard.service.deployment import LOOPBACK, digest_of
 
 PUBLIC = ("/healthz", "/readyz", "/openapi.json")
 METRICS = "/metrics"
+PROBED = ("/healthz", "/readyz", METRICS)
+"""Asked by machines beside this one, which call it by its number."""
 JSON = "application/json"
 
 
@@ -32,6 +34,7 @@ class Gate:
 
     def __init__(self, app: ASGIApp, yard: Yard) -> None:
         self._app, self._yard = app, yard
+        self._turns: dict[str, asyncio.Semaphore] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -40,7 +43,7 @@ class Gate:
         try:
             headers = Headers(scope=scope)
             self._check_size(scope, headers)
-            self._check_host(headers)
+            self._check_host(scope, headers)
             self._admit(scope, headers)
             body = await self._body(scope, headers, receive)
         except _Refusal as refusal:
@@ -49,7 +52,32 @@ class Gate:
             return
         except _Gone:
             return
-        await self._app(scope, body, send)
+        who = scope["state"].get("caller")
+        if isinstance(who, Caller):
+            await self._in_turn(who.name, scope, body, send)
+        else:
+            await self._app(scope, body, send)
+
+    async def _in_turn(self, name: str, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let so many requests of one key be worked on at once, each until its answer begins: a stream is no work."""
+        turns = self._turns.setdefault(name, asyncio.Semaphore(self._yard.deployment.limits.threads_of_a_key))
+        await turns.acquire()
+        working = True
+
+        async def answered(message: Message) -> None:
+            done()
+            await send(message)
+
+        def done() -> None:
+            nonlocal working
+            if working:
+                working = False
+                turns.release()
+
+        try:
+            await self._app(scope, receive, answered)
+        finally:
+            done()
 
     def _check_size(self, scope: Scope, headers: Headers) -> None:
         limits = self._yard.deployment.limits
@@ -58,10 +86,10 @@ class Gate:
         if sum(len(name) + len(value) + 4 for name, value in headers.raw) > limits.header_bytes:
             raise _Refusal(431, f"the headers may have {limits.header_bytes} bytes", {"Connection": "close"})
 
-    def _check_host(self, headers: Headers) -> None:
+    def _check_host(self, scope: Scope, headers: Headers) -> None:
         allowed = self._yard.deployment.allowed_hosts
         host = headers.get("host", "").lower()
-        if allowed and host not in {one.lower() for one in allowed}:
+        if allowed and scope["path"] not in PROBED and host not in {one.lower() for one in allowed}:
             raise _Refusal(421, "this service is not called so", {})
         if self._yard.keyring.open:
             # Without keys a web page in a browser on this machine could ask, also by a name that leads here.
@@ -93,7 +121,8 @@ class Gate:
         metrics = self._yard.deployment.metrics
         if metrics is None:
             return self._yard.deployment.dev and peer in LOOPBACK
-        return hmac.compare_digest(metrics.sha256, digest_of(bearer(sent) or ""))
+        token = bearer(sent)
+        return hmac.compare_digest(metrics.sha256, digest_of(token or "")) and token is not None
 
     def _count_failure(self, peer: str) -> None:
         """A valid key is never made to wait for what others behind the same address do."""
@@ -118,7 +147,7 @@ class Gate:
             raise _Refusal(415, "send the body as it is, without Content-Encoding", {"Accept-Encoding": "identity"})
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
         if body and kind != JSON:
-            raise _Refusal(415, f"send {JSON}", {"Accept": JSON})
+            raise _Refusal(415, f"send Content-Type: {JSON}", {"Accept": JSON})
         first: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
         async def replayed() -> Message:

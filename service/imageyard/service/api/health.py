@@ -28,6 +28,7 @@ class Ready(BaseModel):
 
     status: Literal["ready"] = "ready"
     stores: int = Field(description="Tenants' stores that answer and create only once.")
+    failing: int = Field(description="Those that do not: their tenants get 503, the others work on. See the log.")
     ray: Reach = Field(description="Jobs wait in the store while Ray is away, so this alone makes nothing unready.")
 
 
@@ -39,14 +40,17 @@ async def healthz() -> Alive:
 @router.get(
     "/readyz",
     operation_id="readyz",
-    summary="Whether every tenant's store can be worked with",
+    summary="Whether tenants' stores can be worked with",
     responses={**_EVERYWHERE, **answers(503)},
 )
 def readyz(yard: Annotated[Yard, Depends(yard_of)]) -> Ready:
     found = yard.readiness.look()
-    if found.failing:
-        raise ProblemError(503, f"{len(found.failing)} of {found.stores} stores cannot be worked with; see the log")
-    return Ready(stores=found.stores, ray=found.ray)
+    if found is None:
+        raise ProblemError(503, "the stores are being looked at, and have not answered yet")
+    working = found.stores - len(found.failing)
+    if not working:
+        raise ProblemError(503, f"none of {found.stores} stores can be worked with; see the log")
+    return Ready(stores=working, failing=len(found.failing), ray=found.ray)
 
 
 @router.get("/metrics", operation_id="metrics", summary="Numbers for Prometheus", include_in_schema=False)

@@ -4,7 +4,7 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -14,9 +14,10 @@ from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.convertors import StringConvertor, register_url_convertor
+from starlette.responses import StreamingResponse
 
 from imageyard.manifests.errors import ImageyardError, JobError, JobMissingError, NotFoundError
-from imageyard.manifests.store import Store
+from imageyard.manifests.store import PART, Store
 from imageyard.ray_jobs import job
 from imageyard.ray_jobs.job_log import EVENT_ID, LAST
 from imageyard.ray_jobs.job_records import JOB_ID, SUBMITTED, State
@@ -63,7 +64,9 @@ class NewJob(BaseModel):
         description="As in a recipe file, without `dataset`; null for the dataset's own.",
         examples=[{"steps": [{"ingest": {}}, {"validate": {"min_side": 256}}, {"dedup": {}}]}],
     )
-    name: str = Field(default="", max_length=200, description="For people.")
+    name: str = Field(
+        default="", max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$", description="For people: one line."
+    )
     drop: bool = Field(default=True, description="Whether what lies in the drop folder is taken in.")
     options: job.Options = Field(default=job.Options(), description="How it is spread over the cluster.")
 
@@ -166,7 +169,11 @@ def submit_job(
         options=asked.options,
         request=_digest(asked.model_dump(mode="json")) if idempotency_key is not None else None,
     )
-    stands = job.submit(place.dataset.store, submission)
+    store, most = place.dataset.store, yard.deployment.limits.open_jobs
+    if not yard.jobs.room(store, most) and not job.known(store, submission.id):
+        said = f"{most} jobs of this dataset have not ended; wait for some, or cancel them"
+        raise ProblemError(429, said, headers={"Retry-After": "60"})
+    stands = job.submit(store, submission)
     note(request, job=stands.id)
     response.headers["Location"] = f"/v1/datasets/{place.name}/jobs/{stands.id}"
     return Accepted(id=stands.id, name=stands.name, created=stands.created, by=stands.by)
@@ -295,9 +302,14 @@ def read_report(place: Annotated[Place, Depends(within("read"))], name: JobName)
         raise
     if size > REPORT_BYTES:
         raise ProblemError(501, "the report is too large to be shown here; read it where the dataset lies")
-    return Response(
-        store.get(key), media_type="text/html; charset=utf-8", headers={"Content-Security-Policy": REPORT_POLICY}
-    )
+    headers = {"Content-Security-Policy": REPORT_POLICY, "Content-Length": str(size)}
+    return StreamingResponse(_parts(store, key, size), media_type="text/html; charset=utf-8", headers=headers)
+
+
+def _parts(store: Store, key: str, size: int) -> Iterator[bytes]:
+    """An object that never changes, in parts: who reads slowly holds one of them."""
+    for start in range(0, size, PART):
+        yield store.get_range(key, start, min(PART, size - start))
 
 
 def _id(place: Place, key: str) -> str:

@@ -56,12 +56,13 @@ class Keyring:
         """
         if self._open is not None:
             return self._open
-        asked = digest_of(bearer(authorization) or "").encode()
+        token = bearer(authorization)
+        asked = digest_of(token or "").encode()
         found: Caller | None = None
         for digest, tenant, key in self._keys:
             if hmac.compare_digest(digest, asked):
                 found = Caller(tenant, key.name, key.scopes)
-        return found
+        return found if token is not None else None
 
 
 def bearer(authorization: Iterable[str]) -> str | None:

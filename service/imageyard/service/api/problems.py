@@ -28,6 +28,7 @@ from imageyard.manifests.errors import (
     StoreError,
     VersionError,
 )
+from imageyard.service.reading import BusyError
 
 MEDIA_TYPE = "application/problem+json"
 MOST_FAULTS = 10
@@ -70,6 +71,7 @@ _KINDS: tuple[tuple[type[ImageyardError], int], ...] = (
     (JobMissingError, 404),
     (JobTakenError, 422),
     (JobError, 409),
+    (BusyError, 429),
 )
 _log = logging.getLogger("imageyard.service")
 
@@ -142,7 +144,7 @@ def respond(
     more = dict(headers or {})
     if status == 401:
         more.setdefault("WWW-Authenticate", 'Bearer realm="imageyard"')
-    if status == 503:
+    if status in (429, 503):
         more.setdefault("Retry-After", "5")
     return Response(problem.model_dump_json(exclude_none=True), status, more, MEDIA_TYPE)
 
@@ -198,16 +200,20 @@ async def _imageyard(request: Request, error: Exception) -> Response:
 async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101  # for the type checker
     found = error.errors()
-    faults = [
-        Fault(
-            field=shortened(".".join(str(part) for part in fault["loc"]), 120),
-            message=shortened(str(fault["msg"]).removeprefix("Value error, "), 300),
-        )
-        for fault in found[:MOST_FAULTS]
-    ]
+    faults = [_fault(one) for one in found[:MOST_FAULTS]]
     first = f"{faults[0].field}: {faults[0].message}" if faults else "the request cannot be read"
     more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
     return respond(_id(request), 422, first + more, faults=faults)
+
+
+def _fault(found: Mapping[str, Any]) -> Fault:
+    if found["type"] == "json_invalid":
+        why = shortened(str(found.get("ctx", {}).get("error", "not JSON")), 100)
+        return Fault(field="body", message=f"is no JSON, from character {found['loc'][-1]} on ({why})")
+    return Fault(
+        field=shortened(".".join(str(part) for part in found["loc"]), 120),
+        message=shortened(str(found["msg"]).removeprefix("Value error, "), 300),
+    )
 
 
 async def _http(request: Request, error: Exception) -> Response:

@@ -21,6 +21,8 @@ PROBE = ".imageyard-probe"
 """An object below each tenant's prefix, no dataset's name; made once, then refused to be made again."""
 GOOD_FOR = 10.0
 """Seconds for which an answer is repeated."""
+SLOW = 30.0
+"""Seconds after which a look that has not ended is no reason to repeat the answer before."""
 RAY_SECONDS = 1.0
 SIDE_BY_SIDE = 8
 _log = logging.getLogger("imageyard.service")
@@ -45,9 +47,15 @@ class Readiness:
         self._lock = threading.Lock()
         self._last: tuple[float, Found] | None = None
 
-    def look(self) -> Found:
-        """What is so now, or was some seconds ago."""
-        with self._lock:
+    def look(self) -> Found | None:
+        """What is so now, or was some seconds ago; None while nobody knows, as the stores do not answer.
+
+        Whoever asks while somebody looks already does not wait: anybody may ask, and threads are few.
+        """
+        if not self._lock.acquire(blocking=False):
+            last = self._last
+            return last[1] if last is not None and self._clock() - last[0] < GOOD_FOR + SLOW else None
+        try:
             if self._last is not None and self._clock() - self._last[0] < GOOD_FOR:
                 return self._last[1]
             tenants = self._deployment.tenants
@@ -57,6 +65,8 @@ class Readiness:
             found = Found(len(tenants), failing, reach(self._deployment))
             self._last = (self._clock(), found)
             return found
+        finally:
+            self._lock.release()
 
     def _works(self, tenant: Tenant) -> bool:
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import count
 from typing import Any
 
 from pydantic import SecretStr
@@ -16,14 +17,15 @@ from imageyard.service.api.loops import Loop
 from imageyard.service.api.yard import Yard
 from imageyard.service.reconcile import Reconciler
 
-_log = logging.getLogger("imageyard.reconcile")
 EVERY = 2.0
 """Seconds between two looks."""
+_log = logging.getLogger("imageyard.service")
 
 
 def reconciling(yard: Yard, token: SecretStr | None) -> tuple[Loop, ...]:
     """The loop, where the deployment names a Ray cluster; `token` is the cluster's."""
     if yard.deployment.ray is None:
+        _log.warning("the configuration has no `ray:`, so jobs are kept and not run, and no drop folder is watched")
         return ()
     ray = RayJobs(yard.deployment.ray.address, token.get_secret_value() if token is not None else None)
     began = stamp(yard.clock())
@@ -32,7 +34,10 @@ def reconciling(yard: Yard, token: SecretStr | None) -> tuple[Loop, ...]:
         yard.metrics.observed.event(dataset, job, name, event, old=str(event.get("time", "")) < began)
 
     known: dict[str, Sequence[str]] = {}
-    loop = Reconciler(lambda: _datasets(yard, known), ray, clock=yard.clock, heard=heard, stores=yard.stores)
+    turns = count()
+    loop = Reconciler(
+        lambda: datasets_of(yard, known, next(turns)), ray, clock=yard.clock, heard=heard, stores=yard.stores
+    )
 
     def turn(stopping: threading.Event) -> None:
         loop.once()
@@ -40,16 +45,18 @@ def reconciling(yard: Yard, token: SecretStr | None) -> tuple[Loop, ...]:
     return (Loop("reconcile", turn, EVERY),)
 
 
-def _datasets(yard: Yard, known: dict[str, Sequence[str]]) -> Iterator[str]:
+def datasets_of(yard: Yard, known: dict[str, Sequence[str]], turn: int = 0) -> Iterator[str]:
     """URLs of every folder that may be a dataset: one whose settings say that it is deleted may have jobs that run.
 
-    Of a tenant whose store does not answer they are those of `known`, which keeps the last by tenant: so it holds up
-    no other, and nothing of it is forgotten.
+    At each turn another tenant is the first, so that the one with many jobs is not always. Of a tenant whose store does
+    not answer those of the last time, which `known` keeps: the others go on.
     """
-    for tenant in yard.deployment.tenants:
+    tenants = yard.deployment.tenants
+    first = turn % len(tenants)
+    for tenant in (*tenants[first:], *tenants[:first]):
         try:
             known[tenant.name] = yard.stores.open(tenant.prefix).folders()
         except ImageyardError as error:
-            _log.warning("the datasets of %s: %s", tenant.name, error)
+            _log.warning("jobs of %s are looked after later: %s", tenant.name, error, extra={"tenant": tenant.name})
         for name in known.get(tenant.name, ()):
             yield f"{tenant.prefix}/{name}"

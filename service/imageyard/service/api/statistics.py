@@ -13,6 +13,7 @@ from imageyard.service.api.problems import ALWAYS
 from imageyard.service.api.samples import OneRole, Where, roles_of
 from imageyard.service.api.versions import Number
 from imageyard.service.api.yard import Yard, yard_of
+from imageyard.service.reading import owner_of
 from imageyard.service.sample_pages import Asked
 from imageyard.service.tag_counts import COUNTED, TagsAsked, tags_told
 
@@ -98,6 +99,7 @@ def count_tags(
         ("tags", place.dataset.url, number, asked),
         lambda: tags_told(place.dataset, version, asked, yard.reading.chunks),
         large=sum(entry.lines for entry in version.manifests.values()) > COUNTED,
+        owner=owner_of(place.dataset),
     )
     return found if found is not None else _later(number)
 

@@ -20,7 +20,7 @@ from imageyard.service.api.streams import Streams
 from imageyard.service.catalog import Catalog
 from imageyard.service.deployment import Deployment, Tenant
 from imageyard.service.job_lists import JobLists
-from imageyard.service.reading import Reading
+from imageyard.service.reading import BusyError, Reading
 from imageyard.service.stores import Stores
 
 LabelStatistics = Callable[[Dataset, Version], Mapping[str, Any] | None]
@@ -83,7 +83,10 @@ def _labels(reading: Reading) -> LabelStatistics:
     """Label statistics out of the numbers that are counted once for each version."""
 
     def labels(dataset: Dataset, version: Version) -> Mapping[str, Any] | None:
-        found = reading.statistics(dataset, version)
+        try:
+            found = reading.statistics(dataset, version)
+        except BusyError:
+            return None
         return {name: told.model_dump(mode="json") for name, told in found.labels.items()} if found else None
 
     return labels

@@ -36,7 +36,7 @@ def watched_in(
         try:
             known[tenant.name] = _watched_of(tenant, deployment, catalog(tenant), tell)
         except ImageyardError as error:
-            tell("datasets", error=str(error))
+            tell("datasets", tenant=tenant.name, error=str(error))
     return [one for tenant in deployment.tenants for one in known.get(tenant.name, ())]
 
 
