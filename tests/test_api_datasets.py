@@ -13,6 +13,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from imageyard.manifests.dataset import Dataset
+from imageyard.ray_jobs import job
 from imageyard.service.api import create_app
 from imageyard.service.asked import recipe_of
 from imageyard.service.catalog import Profile
@@ -72,6 +73,16 @@ def test_a_name_can_be_taken_once(client: TestClient) -> None:
     again = client.post("/v1/datasets", json={"name": "cats", "profile": "anomaly"})
     assert (again.status_code, again.headers["content-type"]) == (409, "application/problem+json")
     assert client.get("/v1/datasets/cats").json()["profile"] == "plain"
+
+
+def test_jobs_of_a_deleted_dataset_are_cancelled(client: TestClient, prefix: str) -> None:
+    create(client)
+    made = client.post("/v1/datasets/cats/jobs", json={"recipe": {"steps": ["ingest"]}})
+    assert made.status_code == 202, made.text
+    store = Dataset.open(f"{prefix}/acme/cats").store
+    store.create("open/a-stray-marker", b"")
+    assert client.delete("/v1/datasets/cats").status_code == 204
+    assert job.describe(store, made.json()["id"]).state == "cancelled"
 
 
 @pytest.mark.parametrize("name", ["drop", "open", "versions", "facts"])

@@ -1,13 +1,15 @@
 """Datasets: create, list, describe, change, delete; images and versions stay whatever is done here."""
 
+from contextlib import suppress
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 from pydantic.json_schema import SkipJsonSchema
 
-from imageyard.manifests.errors import ExistsError
+from imageyard.manifests.errors import ExistsError, JobError
 from imageyard.manifests.version import Version
+from imageyard.ray_jobs import job
 from imageyard.service.api.access import Place, caller, within
 from imageyard.service.api.keys import Caller
 from imageyard.service.api.paging import Cursor, after, cursor_of
@@ -211,9 +213,13 @@ def delete_dataset(
     if_match: IfMatch = None,
 ) -> None:
     """It is not listed and answers 404 from now on. Nothing is removed from the bucket: training that names a version
-    goes on, and the same name can be created again."""
+    goes on, and the same name can be created again. Jobs that have not ended are cancelled."""
     _check_match(if_match, place.settings)
     yard.catalog(place.caller.tenant).change(place.settings, by=place.caller.name, deleted=True, watch=False)
+    store = place.dataset.store
+    for entry in list(store.list("open")):
+        with suppress(JobError):  # a marker of something that nobody submitted
+            job.cancel(store, entry.key.rsplit("/", 1)[-1], by=place.caller.name, clock=yard.clock)
 
 
 def _kept(recipe: Recipe | None) -> Recipe | None:
