@@ -10,7 +10,7 @@ demo: $(VENV)/.demo
 	@$(BIN)/python -m imageyard.service.demo $(if $(IMAGES),--images "$(IMAGES)")
 
 test: $(VENV)/.dev $(VENV)/.tools
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
