@@ -18,9 +18,12 @@ from typing import Any
 import httpx
 import yaml
 
-from imageyard.service.deployment import Deployment, digest_of, new_key, parse_deployment
+from imageyard.service.deployment import KEY_PREFIX, Deployment, digest_of, parse_deployment
 
-READ, SUBMIT, ADMIN, OTHER, SCRAPER = new_key(), new_key(), new_key(), new_key(), new_key()
+# As long as real ones; always the same, for tests are named by them.
+READ, SUBMIT, ADMIN, OTHER, SCRAPER, UNKNOWN = (
+    KEY_PREFIX + digest_of(name)[:43] for name in ("read", "submit", "admin", "other", "scraper", "unknown")
+)
 START_SECONDS = 60
 
 

@@ -20,7 +20,7 @@ from imageyard.service.api import create_app
 from imageyard.service.deployment import new_key, parse_deployment
 from imageyard.service.logs import GONE, JsonLines
 from jobs import store_keys
-from served import ADMIN, OTHER, READ, SCRAPER, SUBMIT, Served, bearer, configuration, deployment, serving
+from served import ADMIN, OTHER, READ, SCRAPER, SUBMIT, UNKNOWN, Served, bearer, configuration, deployment, serving
 
 NASTY = (
     "../bees/cats",
@@ -81,7 +81,7 @@ def logged() -> tuple[logging.Handler, io.StringIO]:
         {"Authorization": ""},
         {"Authorization": "Bearer"},
         {"Authorization": "Bearer "},
-        {"Authorization": f"Bearer {new_key()}"},
+        {"Authorization": f"Bearer {UNKNOWN}"},
         {"Authorization": f"Bearer {READ[:-1]}"},
         {"Authorization": f"Bearer {READ}x"},
         {"Authorization": f"Bearer {READ.swapcase()}"},
