@@ -10,9 +10,7 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -22,14 +20,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from programs import TOOLS, free_port
+
 REGION = "us-east-1"
 ACCOUNT = "000000000000"
 START_SECONDS = 60.0
-
-
-def tool(name: str) -> Path:
-    """A program of the tests' tools."""
-    return Path(sys.prefix) / "tools" / "bin" / name
 
 
 @dataclass
@@ -62,7 +57,7 @@ class Ministack:
     def start(self) -> None:
         """Start it, and wait until it answers."""
         assert self.process is None
-        self.port = self.port or _free_port()
+        self.port = self.port or free_port()
         folders = {"S3_DATA_DIR": self.folder / "s3", "STATE_DIR": self.folder / "state"}
         for folder in folders.values():
             folder.mkdir(parents=True, exist_ok=True)
@@ -78,7 +73,7 @@ class Ministack:
         }
         with open(self.folder / "log", "ab") as log:
             self.process = subprocess.Popen(
-                [tool("ministack")], env=environment, cwd=self.folder, stdout=log, stderr=log, start_new_session=True
+                [TOOLS / "ministack"], env=environment, cwd=self.folder, stdout=log, stderr=log, start_new_session=True
             )
         deadline = time.monotonic() + START_SECONDS
         while not self._answers():
@@ -181,10 +176,3 @@ def serve(folder: Path) -> Iterator[Ministack]:
 def arn(url: str) -> str:
     """The ARN of the queue at `url`."""
     return f"arn:aws:sqs:{REGION}:{ACCOUNT}:{url.rpartition('/')[2]}"
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port

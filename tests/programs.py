@@ -32,6 +32,7 @@ def said(command: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: P
 
 
 def free_port() -> int:
+    """A port of loopback that nobody had a moment ago."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ import httpx
 import yaml
 
 from imageyard.service.deployment import KEY_PREFIX, Deployment, digest_of, parse_deployment
+from programs import free_port
 
 # As long as real ones; always the same, for tests are named by them.
 READ, SUBMIT, ADMIN, OTHER, SCRAPER, UNKNOWN = (
@@ -66,12 +66,6 @@ class Served:
 
     def lines(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextlib.contextmanager

@@ -22,7 +22,8 @@ from imageyard.manifests.errors import ImageyardError
 from imageyard.ray_jobs import job
 from imageyard.service.deployment import digest_of, new_key
 from imageyard.service.local_s3 import LocalS3
-from ourselves import Client, Program, free_port
+from ourselves import Client, Program
+from programs import free_port
 from ray_head import RayHead, running_head
 
 pytestmark = [pytest.mark.server, pytest.mark.cluster, pytest.mark.timeout(1200)]
