@@ -1,5 +1,6 @@
 """Numbers of a version: what stands in it, counted once and kept beside it, in bounded memory."""
 
+import os
 import threading
 from collections import Counter
 from pathlib import Path
@@ -148,13 +149,19 @@ def test_one_tenant_has_only_so_much_counted_at_once() -> None:
     assert reading.counted("one more", lambda: 1, large=True, owner="s3://b/acme") in (None, 1)
 
 
-def test_a_service_that_stops_does_not_wait_for_what_is_being_counted(tmp_path: Path) -> None:
+@pytest.mark.parametrize("after", [0.0, 0.5])
+def test_a_service_that_stops_does_not_wait_for_what_is_being_counted(tmp_path: Path, after: float) -> None:
     folder = Dataset.open(f"file://{tmp_path}/cats")
     version = committed(folder, {"0" * 64: ("train", Sample.of("s3://b/0.jpg", **{"content-sha256": "0" * 64}))})
+    manifest = tmp_path / "cats" / version.manifests["train"].key
+    manifest.unlink()
+    os.mkfifo(manifest)  # reading it never ends
     stopping = threading.Event()
-    stopping.set()
+    timer = threading.Timer(after, stopping.set)
+    timer.start()
     with pytest.raises(ImageyardError, match="the service stops"):
         counted_apart(folder, version, stopping)
+    timer.join()
 
 
 def test_an_error_is_told_and_not_kept() -> None:

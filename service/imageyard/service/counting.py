@@ -54,14 +54,14 @@ def counted_apart(dataset: Dataset, version: Version, stopping: threading.Event)
 def _ended(process: subprocess.Popen[bytes], stopping: threading.Event) -> tuple[bytes, str | None]:
     """What the process said before it ended, and why it was ended, if it was."""
     end = time.monotonic() + SECONDS
-    while True:
+    while not stopping.is_set() and time.monotonic() < end:
         try:
             return process.communicate(timeout=LOOK_EVERY)[1], None
         except subprocess.TimeoutExpired:
-            if stopping.is_set() or time.monotonic() > end:
-                process.kill()  # nothing is half written: the numbers are created at once, at the end
-                why = "the service stops" if stopping.is_set() else f"it took more than {SECONDS:.0f} s"
-                return process.communicate()[1], why
+            pass
+    process.kill()  # nothing is half written: the numbers are created at once, at the end
+    why = "the service stops" if stopping.is_set() else f"it took more than {SECONDS:.0f} s"
+    return process.communicate()[1], why
 
 
 def main() -> None:
