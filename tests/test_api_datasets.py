@@ -373,3 +373,19 @@ def test_one_fault_in_a_list_is_told_once(client: TestClient) -> None:
     assert [fault["field"] for fault in answer.json()["faults"]] == ["body.files.0.bytes"]
     answer = client.post("/v1/datasets/cats/uploads", json={"files": []})
     assert [fault["field"] for fault in answer.json()["faults"]] == ["body.files"]
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("lmit=1", "did you mean limit"),
+        ("limit=1&where=x", "there are cursor, limit"),
+        ("curser=YQ&limit=1", "did you mean cursor"),
+    ],
+)
+def test_a_misspelt_parameter_is_told_and_not_left_out(client: TestClient, query: str, said: str) -> None:
+    answer = client.get(f"/v1/datasets?{query}")
+    assert answer.status_code == 422, answer.text
+    assert said in answer.json()["detail"]
+    create(client)
+    assert "there is none" in client.get("/v1/datasets/cats?versoin=1").json()["detail"]
