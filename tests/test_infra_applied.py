@@ -56,6 +56,7 @@ def may(yard: Applied) -> May:
     bucket = yard.bucket_policy
     names = ("service", "worker", "trainer-cats", "trainer-dogs")
     documents = {name: yard.role_policies(f"imageyard-{name}") for name in names} | {"admin": [ANYTHING]}
+    documents |= dict.fromkeys(("ray-nodes", "strange-nodes"), documents["worker"])
 
     def judge(role: str, asked: Asked) -> bool:
         principal = ADMIN if role == "admin" else ROLE.format(role)
@@ -184,6 +185,12 @@ def test_nobody_else_writes_versions_and_manifests(may: May) -> None:
     assert not may("admin", Asked("s3:PutObject", VERSION, context=CREATE))
     assert not may("admin", Asked("s3:PutObject", MANIFEST, context=WRITE))
     assert may("admin", Asked("s3:PutObject", f"{CATS}/drop/a.jpg", context=WRITE))
+
+
+def test_nodes_outside_kubernetes_commit_if_their_role_is_a_writer(may: May) -> None:
+    for resource, context in ((VERSION, CREATE), (MANIFEST, WRITE)):
+        assert may("ray-nodes", Asked("s3:PutObject", resource, context=context))
+        assert not may("strange-nodes", Asked("s3:PutObject", resource, context=context))
 
 
 @pytest.mark.parametrize(
