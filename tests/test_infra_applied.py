@@ -257,6 +257,21 @@ def test_a_worker_may_do_all_that_a_real_run_does(overheard: list[Asked], may: M
 
 
 @pytest.mark.server
+def test_a_trainer_may_do_all_that_reading_a_version_needs(overheard: list[Asked], may: May, models: Path) -> None:
+    from imageyard.manifests.loader import VersionStream
+
+    dataset = Dataset.open(f"s3://{BUCKET}/teams/cats/trained")
+    drop(dataset, {f"{seed}.jpg": photo(seed) for seed in range(2)})
+    go(dataset, recipe(dataset, "ingest"), models)
+    del overheard[:]
+    stream = VersionStream(dataset.url, 1, "unsplit", global_batch=2)
+    assert sum(len(batch["image"]) for batch in stream.batches()) == 2
+    assert {asked.action for asked in overheard} >= {"s3:GetObject"}
+    assert [asked for asked in overheard if not may("trainer-cats", asked)] == []
+    assert [asked for asked in overheard if may("trainer-dogs", asked)] == []
+
+
+@pytest.mark.server
 def test_the_service_may_do_all_that_its_requests_need(
     overheard: list[Asked], may: May, models: Path, tmp_path: Path
 ) -> None:
