@@ -220,8 +220,9 @@ def _sizes(report: Report) -> Section:
 
 def _distances(report: Report) -> Section:
     body = f"<figure>{distances(report.distances, report.within)}</figure>" if report.distances else ""
-    dropped = plural(len(report.distances), "dropped copy").replace("copys", "copies")
-    return panel("distances", "Duplicate distances", body, lead=f"How far {dropped} lie from the one that is kept.")
+    count = len(report.distances)
+    dropped = f"{number(count)} dropped copies lie" if count != 1 else "1 dropped copy lies"
+    return panel("distances", "Duplicate distances", body, lead=f"How far {dropped} from the one that is kept.")
 
 
 def _split(report: Report) -> Section:
