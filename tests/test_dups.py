@@ -17,7 +17,8 @@ import pictures
 from imageyard.manifests import Dataset, Sample
 from imageyard.manifests.errors import VersionError
 from imageyard.manifests.version import Role, Version
-from imageyard.ray_jobs.duplicates import Apart, Duplicates, Group, duplicates, gathered
+from imageyard.ray_jobs.duplicates import duplicates, gathered
+from imageyard.ray_jobs.likeness import Apart, Duplicates, Group
 from imageyard.ray_jobs.report_text import promises
 from imageyard.ray_jobs.summary import report_of
 from imageyard.ray_jobs.work import Tally
