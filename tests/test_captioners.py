@@ -34,6 +34,7 @@ from imageyard.ray_jobs.models import caption_settings, captioner_table, snapsho
 from imageyard.ray_jobs.models.caption_families import Florence
 from imageyard.ray_jobs.models.caption_prompts import LENGTHS, STYLES, instruction
 from imageyard.ray_jobs.models.captioner import TorchCaptioner
+from imageyard.ray_jobs.models.table import named
 from imageyard.ray_jobs.work import Item, Shard
 from imageyard.ray_jobs.worker import Place, Worker
 
@@ -326,7 +327,7 @@ def test_a_task_about_places_may_answer_at_length(shelf: Path) -> None:
 
 
 def test_joycaption_has_the_instruction_that_its_authors_give_it() -> None:
-    entry = captioner_table.find_captioner("joycaption")
+    entry = named("joycaption", captioner_table.CAPTIONERS)
     assert entry
     assert entry.defaults
     assert entry.defaults.system == "You are a helpful image captioner."
@@ -586,7 +587,7 @@ def test_pictures_are_prepared_by_several_threads_at_once(shelf: Path) -> None:
     ],
 )
 def test_a_model_goes_by_several_names(asked: str, name: str) -> None:
-    found = captioner_table.find_captioner(asked)
+    found = named(asked, captioner_table.CAPTIONERS)
     assert found
     assert found.name == name
 

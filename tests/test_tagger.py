@@ -430,8 +430,8 @@ def test_a_worker_whose_files_are_not_those_of_the_plan_refuses_to_load(tmp_path
 )
 def test_defaults_are_the_models_own(tmp_path: Path, name: str, threshold: float, rating: bool) -> None:
     tagger = Tagger.locate(name, folder=build_sentinel(tmp_path / name).parent)
-    assert (tagger.default_threshold, tagger.has_rating) == (threshold, rating)
-    assert tagger.default_character_threshold == 0.85
+    assert tagger.default_thresholds == {"general": threshold, "character": 0.85}
+    assert tagger.has_rating == rating
 
 
 def test_naming_a_tagger_loads_no_runtime() -> None:

@@ -22,7 +22,6 @@ from imageyard.ray_jobs.job_log import (
     begun,
     event,
     event_ids,
-    events,
     kind_of,
     stamp,
     when,
@@ -44,7 +43,6 @@ __all__ = [
     "begun",
     "event",
     "event_ids",
-    "events",
     "kind_of",
     "stamp",
 ]

@@ -6,7 +6,7 @@ import json
 import re
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, get_args
@@ -118,12 +118,6 @@ def event(store: Store, job: str, name: str) -> dict[str, Any]:
     if not isinstance(said, dict):
         raise JobError(f"{store.address(key)}: not an event of a job")
     return {**said, "id": name}
-
-
-def events(store: Store, job: str, after: str | None = None) -> Iterator[dict[str, Any]]:
-    """All events of a job in order of time, or those after one; each has its id as a member."""
-    for name in event_ids(store, job, after=after):
-        yield event(store, job, name)
 
 
 def kind_of(name: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from imageyard.ray_jobs.models.table import Origin, named
+from imageyard.ray_jobs.models.table import Origin
 
 Family = Literal["blip", "blip2", "git", "florence2", "llava", "qwen"]
 
@@ -112,8 +112,3 @@ CAPTIONERS: tuple[CaptionerEntry, ...] = (
     ),
     CaptionerEntry("llava-1.5-7b", "llava-hf/llava-1.5-7b-hf", family="llava"),
 )
-
-
-def find_captioner(name: str) -> CaptionerEntry | None:
-    """The captioning model that `name` means."""
-    return named(name, CAPTIONERS)
