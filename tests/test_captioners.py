@@ -37,6 +37,7 @@ from imageyard.ray_jobs.models.captioner import TorchCaptioner
 from imageyard.ray_jobs.models.table import named
 from imageyard.ray_jobs.work import Item, Shard
 from imageyard.ray_jobs.worker import Place, Worker
+from tiny import changed
 
 BUILDS: dict[str, Callable[[Path], Path]] = {
     "blip": tiny.build_blip,
@@ -741,11 +742,6 @@ def test_a_model_that_is_not_there_is_said_to_be_missing(tmp_path: Path, asked: 
     with pytest.raises(ModelError, match=complaint) as caught:
         Captioner.locate(asked, folder=tmp_path)
     assert "\n" not in str(caught.value)
-
-
-def changed(folder: Path, name: str, **said: Any) -> None:
-    path = folder / name
-    path.write_text(json.dumps(json.loads(path.read_text()) | said))
 
 
 def cut(path: Path, share: float = 0.5) -> None:

@@ -27,6 +27,7 @@ from imageyard.ray_jobs.models.onnx_session import OnnxSession
 from imageyard.ray_jobs.models.onnx_tagger import OnnxTagger, sigmoid
 from imageyard.ray_jobs.tag_categories import CATEGORIES, UNKNOWN
 from jobs import drop, go, recipe, samples_of
+from pictures import noise
 from sentinel import CL_STYLE, ROWS, build_embedder, build_sentinel
 
 DIGESTS = (("model.onnx", "1" * 64), ("selected_tags.csv", "2" * 64))
@@ -38,11 +39,6 @@ def decoded(image: Image.Image) -> Decoded:
 
 def plain(colour: Any, size: tuple[int, int] = (448, 448), mode: str = "RGB") -> Decoded:
     return decoded(Image.new(mode, size, colour))
-
-
-def noise(seed: int, size: tuple[int, int] = (448, 448)) -> Image.Image:
-    values = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
-    return Image.fromarray(values)
 
 
 def loaded(folder: Path, **options: Any) -> OnnxTagger:
