@@ -184,7 +184,7 @@ def test_the_events_of_a_job_come_in_order_and_end_with_it(client: TestClient, d
     answer = client.get(f"{JOBS}/{name}/events", headers=bearer(READ))
     assert answer.headers["content-type"].startswith("text/event-stream")
     said = said_in(answer.text)
-    assert [one["event"] for one in said] == [event["kind"] for event in job.events(dataset.store, name)]
+    assert [one["event"] for one in said] == [job.kind_of(one) for one in job.event_ids(dataset.store, name)]
     assert said[-1]["event"] == "committed"
     assert said[-1]["data"]["version"] == 1
     again = client.get(f"{JOBS}/{name}/events", headers={**bearer(READ), "Last-Event-ID": said[0]["id"]})

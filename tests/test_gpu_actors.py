@@ -1,6 +1,5 @@
 """Actors with GPUs on a real Ray that says it has two: who works where, and who is let go."""
 
-import hashlib
 import os
 import sys
 import threading
@@ -21,7 +20,7 @@ from imageyard.ray_jobs.extractors.base import Extractor
 from imageyard.ray_jobs.fanout import RayEngine
 from imageyard.ray_jobs.recipe import Recipe
 from imageyard.ray_jobs.work import Item, Shard, Tally
-from jobs import by_name, drop, go, reason, recipe
+from jobs import by_name, drop, go, reason, recipe, stored
 from poison import SIZE
 
 pytestmark = pytest.mark.cluster
@@ -50,17 +49,6 @@ def cluster() -> Iterator[None]:
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     return Store.open(f"file://{tmp_path}")
-
-
-def stored(store: Store, count: int) -> tuple[Item, ...]:
-    """Different pictures, as images of a dataset."""
-    items = []
-    for seed in range(count):
-        data = pictures.photo(seed, (40 + seed, 30))
-        content = hashlib.sha256(data).hexdigest()
-        store.create(f"images/{content}", data)
-        items.append(Item(f"images/{content}", len(data), sha256=content))
-    return tuple(items)
 
 
 def cut(items: Sequence[Item], size: int, *extractors: Extractor) -> list[Shard]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from imageyard.ray_jobs.analysis.caption_numbers import CaptionNumbers
 from imageyard.ray_jobs.analysis.coverage import Coverage
 from imageyard.ray_jobs.analysis.tag_numbers import TagNumbers
-from imageyard.ray_jobs.duplicates import Apart
+from imageyard.ray_jobs.likeness import Apart
 from imageyard.ray_jobs.report_split import Certified
 from imageyard.ray_jobs.rewording import Rewording
 

@@ -11,7 +11,8 @@ from typing import Any
 from imageyard.manifests.dataset import Dataset
 from imageyard.manifests.sample import Sample
 from imageyard.manifests.version import ROLES, Role, Version
-from imageyard.ray_jobs.duplicates import Apart, Duplicates, Group, gathered
+from imageyard.ray_jobs.duplicates import gathered
+from imageyard.ray_jobs.likeness import Apart, Duplicates, Group
 from imageyard.ray_jobs.report import render
 from imageyard.ray_jobs.report_data import Alike, Picture, Report, Totals
 from imageyard.ray_jobs.report_split import certified

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from imageyard.ray_jobs.models.table import Origin, named
+from imageyard.ray_jobs.models.table import Origin
 
 Family = Literal["blip", "blip2", "git", "florence2", "llava", "qwen"]
 
@@ -127,8 +127,3 @@ CAPTIONERS: tuple[CaptionerEntry, ...] = (
         "llava-1.5-7b", "llava-hf/llava-1.5-7b-hf", "b234b804b114d9e37bb655e11cbbb5f5e971b7a9", family="llava"
     ),
 )
-
-
-def find_captioner(name: str) -> CaptionerEntry | None:
-    """The captioning model that `name` means."""
-    return named(name, CAPTIONERS)
