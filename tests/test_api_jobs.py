@@ -310,7 +310,7 @@ def test_a_tenant_whose_store_does_not_answer_holds_up_no_other_tenants_jobs(
         said["tenants"][0]["prefix"] = "s3://bucket/acme"
         made = parse_deployment(said, where="test", dev=True)
         with TestClient(create_app(made, loops=lambda yard: reconciling(yard, SecretStr(TOKEN)))):
-            assert silent.asked.wait(55)
+            assert silent.asked.wait(120)
             job.submit(theirs.store, asked_of(theirs))
             end = time.monotonic() + 55
             while "a-job-a1" not in api.jobs:

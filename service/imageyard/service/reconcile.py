@@ -61,7 +61,7 @@ class Reconciler:
         """
         if self._monotonic() < self._again_at:
             return Pass(0, 0, f"Ray at {self._ray.address} is away; it is asked again in a moment")
-        found = self._alone() if len(self._tenants) == 1 else self._side_by_side()
+        found = self._looks()
         away = next((one.away for one in found if one.away is not None), None)
         if away is not None:
             self._away += 1
@@ -72,15 +72,11 @@ class Reconciler:
         troubles = tuple(trouble for one in found for trouble in one.troubles)
         return Pass(sum(one.open for one in found), sum(one.live for one in found), away, troubles)
 
-    def _alone(self) -> list[Pass]:
-        ((name, jobs),) = self._tenants.items()
-        self._room.begin([name])
-        return [jobs.look()]
-
-    def _side_by_side(self) -> list[Pass]:
+    def _looks(self) -> list[Pass]:
         idle = [name for name in self._tenants if name not in self._abreast.busy]
         self._room.begin(idle)
-        ended = self._abreast.turn({name: self._tenants[name].look for name in idle}, patience=self._limits.slow)
+        patience = self._limits.slow if len(self._tenants) > 1 else None
+        ended = self._abreast.turn({name: self._tenants[name].look for name in idle}, patience=patience)
         for name in self._abreast.busy - self._slow:
             logger.warning("looking after the jobs of %s takes long; others do not wait for it", name)
         self._slow = self._abreast.busy
