@@ -11,7 +11,7 @@ from typing import ClassVar, Self
 from pydantic import field_validator, model_validator
 
 from imageyard.manifests.errors import JobError
-from imageyard.ray_jobs.caption_text import bare, pieces_of, same_as, with_words
+from imageyard.ray_jobs.caption_text import in_place_of, pieces_of, same_as
 from imageyard.ray_jobs.edits.base import About, Edit, unique_pieces
 from imageyard.ray_jobs.edits.wording import Piece, Wording, text_of
 from imageyard.ray_jobs.splitting.patterns import expression
@@ -97,9 +97,9 @@ class Replace(Edit):
 
     def _of_whole(self, piece: Piece) -> list[Piece]:
         targets = self._whole.get(same_as(piece.text))
-        if targets is None or (len(targets) == 1 and bare(piece.text) == bare(targets[0])):
+        if targets is None or (len(targets) == 1 and in_place_of(piece.text, targets[0]) == piece.text):
             return [piece]
-        return [replace(piece, text=with_words(piece.text, target), index=None) for target in targets]
+        return [replace(piece, text=in_place_of(piece.text, target), index=None) for target in targets]
 
     def _inside(self, text: str) -> str:
         for change in self._changes if len(text) <= LONGEST else ():

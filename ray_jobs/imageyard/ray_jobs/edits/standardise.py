@@ -40,6 +40,8 @@ class Standardise(Edit):
         for old, new in self.synonyms.items():
             if "," in new or not new.strip():
                 raise ValueError(f"`{new}`, for `{old}`, is not one piece; `replace` can remove or write several")
+            if bare(new.strip()) != new.strip():
+                raise ValueError(f"`{new}`, for `{old}`, has emphasis, which is no spelling; `replace` can give it")
             if same_as(new) in sources and same_as(new) != same_as(old):
                 raise ValueError(f"`{new}` is the spelling for `{old}` and has another itself; name the last for both")
         return self
