@@ -17,7 +17,7 @@ _WORDS = "\N{OBJECT REPLACEMENT CHARACTER}"
 
 
 class Affix(Edit):
-    """Written once: where it stands already, it is not written again."""
+    """Written once: where it stands already, if only for a trigger word before or behind it, it is not written again."""
 
     kind: ClassVar[str] = "affix"
 
@@ -50,10 +50,11 @@ class Affix(Edit):
     def edited(self, words: Wording, about: About) -> Wording:
         """The words with the texts around them."""
         text = joined(piece.text for piece in words.pieces)
+        inner = joined(piece.text for piece in words.pieces if not words.held(piece))
         before, first, after, last = self._around
-        if before and not (text + " ").startswith((first, before + " ", before + ",")):
+        if before and not any((one + " ").startswith((first, before + " ", before + ",")) for one in (text, inner)):
             text = first + text if text else before
-        if after and not (" " + text).endswith((last, " " + after)):
+        if after and not any((" " + one).endswith((last, " " + after)) for one in (text, inner)):
             text = text + last if text else after
         pieces = pieces_of(text)
         return words if [piece.text for piece in words.pieces] == pieces else words.having(tuple(map(Piece, pieces)))

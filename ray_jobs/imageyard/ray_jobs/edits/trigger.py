@@ -24,7 +24,7 @@ class Trigger(Edit):
     """Puts the words in, in their order; another spelling of one becomes it, and a repeated one goes.
 
     An image without any words gets a caption of these alone, unless `on` leaves captions out. In sentences a trigger
-    that stands among the words is there already, and is left where it is.
+    that stands among the words is there already: it is left where it is, spelled as the recipe has it.
     """
 
     kind: ClassVar[str] = "trigger"
@@ -71,7 +71,7 @@ class Trigger(Edit):
             if form in forms:
                 found.setdefault(form, replace(piece, text=in_place_of(piece.text, forms[form])))
             else:
-                others.append(piece)
+                others.append(replace(piece, text=_respelled(piece.text, inside)))
         mine = [found.get(form, Piece(word)) for form, word in forms.items()]
         held = tuple(dict.fromkeys([*words.triggers, *self.words]))
         return replace(words, pieces=tuple(self._placed(mine, others, words, about)), triggers=held)
@@ -111,6 +111,14 @@ class Trigger(Edit):
                         f"{called(sample)}: its {name} has the trigger {word!r} {times} times after all steps, not "
                         "once; a later step changes it: put `trigger` behind that step. Nothing was committed"
                     )
+
+
+def _respelled(text: str, triggers: Sequence[str]) -> str:
+    """A piece of a sentence in which each trigger is spelled as it is here."""
+    for word in triggers:
+        other = r"[\s_]+".join(map(re.escape, normal(word).split()))
+        text = re.sub(rf"(?<!\w){other}(?!\w)", lambda _, word=word: word, text, flags=re.IGNORECASE)
+    return text
 
 
 def _alone(words: Wording, word: str) -> bool:
