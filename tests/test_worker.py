@@ -13,8 +13,9 @@ import pytest
 import pictures
 from gauge import BATCH, Few, Pairs, Where, WherePixels
 from imageyard.manifests import Dataset, Store
+from imageyard.manifests.errors import JobError
 from imageyard.ray_jobs import facts
-from imageyard.ray_jobs.capacity import room
+from imageyard.ray_jobs.capacity import nodes_of, room, wanted
 from imageyard.ray_jobs.extractors.base import Extractor
 from imageyard.ray_jobs.plan import plan_known, plan_new
 from imageyard.ray_jobs.turns import Turns
@@ -219,6 +220,37 @@ def test_turns_end_in_their_order_whoever_comes_first() -> None:
 )
 def test_a_cluster_has_room_for(nodes: list[dict[str, float]], cpus: int, gpus: float, expected: int) -> None:
     assert room(nodes, cpus=cpus, gpus=gpus) == expected
+
+
+NOBODY, SMALL = [{"CPU": 0.0}], [{"CPU": 0.0}, {"CPU": 7.0}]
+
+
+@pytest.mark.parametrize(
+    ("nodes", "may_come", "gpus", "shards", "expected"),
+    [
+        (NOBODY, "", 0, 1000, 1),
+        (NOBODY, '[{"most": 20, "CPU": 7}]', 0, 1000, 140),
+        (NOBODY, '[{"most": 20, "CPU": 7}]', 0, 9, 3),
+        (NOBODY, '[{"most": 20, "CPU": 7}]', 0, 1, 1),
+        (SMALL, '[{"most": 20, "CPU": 7}]', 0, 4, 7),
+        (SMALL, '[{"most": 20, "CPU": 7}]', 0, 100, 25),
+        (NOBODY, '[{"most": 20, "CPU": 7}, {"most": 8, "CPU": 6, "GPU": 1}]', 1, 1000, 8),
+        (NOBODY, '[{"most": 20, "CPU": 7}, {"most": 8, "CPU": 6, "GPU": 1}]', 0.5, 1000, 16),
+        (NOBODY, '[{"most": 0, "CPU": 7}]', 0, 1000, 1),
+    ],
+)
+def test_where_nodes_may_come_more_workers_are_asked_for_as_far_as_there_is_work(
+    nodes: list[dict[str, float]], may_come: str, gpus: float, shards: int, expected: int
+) -> None:
+    assert wanted(nodes, nodes_of(may_come), cpus=1, gpus=gpus, shards=shards) == expected
+
+
+@pytest.mark.parametrize(
+    "said", ["20", "{}", '[{"CPU": 7}]', '[{"most": -1, "CPU": 7}]', '[{"most": 1, "CPU": 1, "TPU": 1}]']
+)
+def test_what_does_not_say_which_nodes_may_come_is_an_error(said: str) -> None:
+    with pytest.raises(JobError, match="IMAGEYARD_NODES"):
+        nodes_of(said)
 
 
 def test_a_shard_has_no_more_images_than_its_slowest_extractor_allows(store: SlowStore) -> None:
