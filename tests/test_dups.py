@@ -322,10 +322,11 @@ def test_the_chart_of_distances_has_copies_alone(dataset: Dataset) -> None:
     "said",
     [
         {},
-        {"images": {"train": 1204, "test": 61.5}, "folds": [4, 3], "leaks": None, "note": "<i>none</i>"},
+        {"labels": {"train": {"cat": 1204}, "test": {"cat": 61.5}}, "leaks": None, "note": "<i>none</i>"},
+        {"images": 3, "labels": 4, "labels-not-told": "5", "tiers": [6], "pinned-apart": 7, "groups": None, "folds": 8},
         {"a": {"b": {"c": [{"d": [[], {}, None]}]}}, "e": [1, "two", {"three": 3}], "f": True},
     ],
-    ids=["nothing", "counts", "depths"],
+    ids=["nothing", "counts", "shapes", "depths"],
 )
 def test_the_report_tells_what_the_split_certified_whatever_it_is(dataset: Dataset, said: dict[str, object]) -> None:
     version = dataset.version(2)
@@ -333,7 +334,7 @@ def test_the_report_tells_what_the_split_certified_whatever_it_is(dataset: Datas
     page = report_of(dataset, told, Tally(), ()).decode()
     assert ('id="split"' in page) == bool(said)
     if "note" in said:
-        assert '<dt class="u">train</dt><dd class="u">1,204</dd>' in page
+        assert "cat: train 1,204, test 61.50" in page
         assert "&lt;i&gt;none&lt;/i&gt;" in page
 
 

@@ -69,7 +69,7 @@ def available_gpus() -> float:
 
 def all_free() -> None:
     """Wait until Ray has its GPUs back: a killed actor's come a moment later."""
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while available_gpus() < GPUS:
         assert time.monotonic() < end, "GPUs were not given back"
         time.sleep(0.05)
