@@ -1,6 +1,5 @@
 """A worker overlaps shards: it decodes ahead, writes beside, and says what its models waited for."""
 
-import hashlib
 import threading
 import time
 from collections.abc import Sequence
@@ -22,7 +21,7 @@ from imageyard.ray_jobs.plan import plan_known, plan_new
 from imageyard.ray_jobs.turns import Turns
 from imageyard.ray_jobs.work import Item, Shard, Tally
 from imageyard.ray_jobs.worker import Place, Worker
-from jobs import drop, go, recipe
+from jobs import drop, go, recipe, stored
 from sentinel import build_sentinel
 
 
@@ -42,17 +41,6 @@ class SlowStore(Store):
             self.facts_begun.set()
             assert self.go_on.wait(10), "nothing else went on while facts were written"
         super().create(key, data)
-
-
-def stored(store: Store, count: int, *, first: int = 0) -> tuple[Item, ...]:
-    """Different pictures, as images of a dataset."""
-    items = []
-    for seed in range(first, first + count):
-        data = pictures.photo(seed, (40 + seed, 30))
-        content = hashlib.sha256(data).hexdigest()
-        store.create(f"images/{content}", data)
-        items.append(Item(f"images/{content}", len(data), sha256=content))
-    return tuple(items)
 
 
 @pytest.fixture
@@ -104,7 +92,7 @@ def test_of_a_worker_that_is_busy_every_second_is_accounted_for(store: SlowStore
     assert total.padding_seconds == pytest.approx(total.model_seconds / 4, rel=0.5)  # of 4 places, 2 empty every other
     assert total.decoding_seconds > 0
     assert total.writing_seconds > 0
-    assert 0 <= seconds - total.model_seconds - waited < 0.25 * seconds
+    assert 0 <= seconds - total.model_seconds - waited < 0.5 * seconds
     assert all(round(value, 3) == value for value in asdict(total).values())
 
 
