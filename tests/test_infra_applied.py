@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ import pytest
 
 from imageyard.manifests import Dataset
 from imageyard.ray_jobs.engine import LocalEngine
+from imageyard.service.catalog import Catalog
 from imageyard.service.deployment import digest_of, new_key
 from imageyard.service.local_s3 import LocalS3
+from imageyard.service.stores import Stores
 from imageyard.service.watch.lying import Watched
 from imageyard.service.watch.runners import LocalRunner
 from imageyard.service.watch.sqs import SqsQueue
@@ -312,6 +315,8 @@ def test_the_service_may_do_all_that_watching_and_looking_after_jobs_need(
 ) -> None:
     dataset, key = Dataset.open(f"s3://{BUCKET}/teams/cats/watched"), new_key()
     drop(dataset, {"1.jpg": photo(1), "1.txt": b"a caption"})
+    catalog = Catalog(f"s3://{BUCKET}/teams/cats", Stores(), lambda: datetime.now(UTC))
+    catalog.create("watched", profile="plain", recipe=None, watch=True, by="cats/all")
     del overheard[:]
     keys = [{"name": "all", "sha256": digest_of(key), "scopes": ["admin"]}]
     config = {
@@ -325,7 +330,6 @@ def test_the_service_may_do_all_that_watching_and_looking_after_jobs_need(
         ) as served,
         httpx.Client(base_url=served.url, headers=bearer(key), timeout=60) as client,
     ):
-        client.post("/v1/datasets", json={"name": "watched", "watch": True}).raise_for_status()
         deadline = time.monotonic() + 120
         while not ray.jobs:  # the watcher has submitted, and the reconcile loop has handed over
             assert time.monotonic() < deadline, served.log.read_text()
