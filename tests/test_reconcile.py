@@ -45,7 +45,7 @@ def dataset(tmp_path: Path) -> Dataset:
 
 
 def loop_of(dataset: Dataset, api: RayApi, time: Time | None = None, **limits: float) -> Reconciler:
-    ray = RayJobs(api.address, TOKEN, timeout=5)
+    ray = RayJobs(api.address, TOKEN, timeout=20)
     return Reconciler({"acme": lambda: [dataset.url]}, ray, limits=Limits(**limits), monotonic=time or Time())  # type: ignore[arg-type]
 
 
@@ -365,7 +365,7 @@ def test_what_somebody_put_beside_a_job_holds_up_no_other(
     if not key.endswith("submitted.json"):
         dataset.store.create("jobs/a-job/submitted.json", asked_of(dataset).encoded())
     submitted(dataset, "good-one")
-    ray = RayJobs(api.address, TOKEN, timeout=5)
+    ray = RayJobs(api.address, TOKEN, timeout=20)
     heard: list[str] = []
     loop = Reconciler({"acme": lambda: [dataset.url]}, ray, heard=lambda url, name, one, said: heard.append(name))
     for _ in range(3):
@@ -491,7 +491,7 @@ def test_what_is_submitted_again_while_its_old_marker_is_swept_away_is_handed_ov
     """The first try died an hour ago between the marker and the submission."""
     dataset.store.create("open/a-job", b"")
     store = Meanwhile(dataset.store._backend, dataset.url)
-    ray = RayJobs(api.address, TOKEN, timeout=5)
+    ray = RayJobs(api.address, TOKEN, timeout=20)
     late = Reconciler(
         {"acme": lambda: [dataset.url]},
         ray,

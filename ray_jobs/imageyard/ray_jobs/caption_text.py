@@ -12,6 +12,11 @@ SEPARATOR = ", "
 LONG_PIECE, SENTENCE_SHARE = 5, 0.3
 """A text is prose if more than this share of its pieces have more than so many words: kohya's shuffling shreds it."""
 
+FEW_WORDS = 2
+"""No sentence has fewer words or as few."""
+
+_STOPPED = re.compile(r"""[^\W_][)\]"'”’]*\.$""")
+_EXCLAIMED = re.compile(r"""[^\W_][)\]"'”’]*[!?]+$""")
 _WEIGHTED = re.compile(r"\(((?:[^()\\]|\\.|\([^()]*\))+?)(:[+-]?\d+(?:\.\d+)?)\)")
 """Emphasis as prompt interfaces write it: `(red hair:1.2)`; one piece, whatever commas are inside."""
 _END = re.compile(r"\s*(?:,|$)")
@@ -52,6 +57,11 @@ def with_words(piece: str, words: str) -> str:
     return f"({words}{group[2]})" if group else words
 
 
+def in_place_of(piece: str, words: str) -> str:
+    """`words` where `piece` stood: with its emphasis, unless they bring their own."""
+    return words if bare(words) != words else with_words(piece, words)
+
+
 @lru_cache(maxsize=65_536)  # the same few thousand tags come again and again
 def same_as(piece: str) -> str:
     """The form in which two pieces are the same: `normal`, without emphasis."""
@@ -67,10 +77,17 @@ def unique(pieces: Iterable[str]) -> list[str]:
 
 
 def is_prose(text: str | Sequence[str]) -> bool:
-    """Whether a caption, or its pieces, are sentences and not tags."""
-    whole = text if isinstance(text, str) else joined(text)
-    pieces = pieces_of(whole)
-    if whole.rstrip()[-1:] in (".", "!", "?") and any(len(piece.split()) > 2 for piece in pieces):
+    """Whether a caption, or its pieces, are sentences and not tags.
+
+    A full stop ends a sentence, and so does a mark behind the last few words; that `...` and `!?` are tags, and that
+    `love live!` ends like an exclamation, makes no sentence.
+    """
+    pieces = pieces_of(text if isinstance(text, str) else joined(text))
+    lengths = [len(piece.split()) for piece in pieces]
+    if max(lengths, default=0) <= FEW_WORDS:
+        return False
+    if _STOPPED.search(pieces[-1]) or (lengths[-1] > FEW_WORDS and _EXCLAIMED.search(pieces[-1])):
         return True
-    long = sum(len(piece.split()) > LONG_PIECE for piece in pieces)
-    return bool(pieces) and long > SENTENCE_SHARE * len(pieces)
+    if any(length > FEW_WORDS and _STOPPED.search(piece) for length, piece in zip(lengths, pieces, strict=True)):
+        return True
+    return sum(length > LONG_PIECE for length in lengths) > SENTENCE_SHARE * len(pieces)

@@ -22,6 +22,7 @@ from imageyard.ray_jobs.edits.standardise import Standardise
 from imageyard.ray_jobs.edits.trigger import Trigger
 from imageyard.ray_jobs.edits.unique import Unique
 from imageyard.ray_jobs.extractors.base import Extractor, ModelExtractor
+from imageyard.ray_jobs.recipe_yaml import read_yaml
 from imageyard.ray_jobs.steps.base import Step
 from imageyard.ray_jobs.steps.caption import Caption
 from imageyard.ray_jobs.steps.dedup import Dedup
@@ -87,17 +88,7 @@ class Recipe(BaseModel):
 
 def load_recipe(path: Path, *, dataset: str | None = None) -> Recipe:
     """The recipe in a YAML file, for `dataset` if one is given. Raises RecipeError: what, where, and what to write."""
-    import yaml
-
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeError) as error:
-        raise RecipeError(f"{path}: cannot be read ({error})") from error
-    try:
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise RecipeError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
-    return parse_recipe(data, where=str(path), dataset=dataset)
+    return parse_recipe(read_yaml(path), where=str(path), dataset=dataset)
 
 
 def parse_recipe(data: object, *, where: str, dataset: str | None = None) -> Recipe:

@@ -45,8 +45,8 @@ _SPACES = re.compile(r"\s+")
 
 
 def spaced(tag: str) -> str:
-    """A tag as captions write it: underscores become spaces, except in kaomoji."""
-    return tag if tag in KAOMOJI else tag.replace("_", " ")
+    """A tag as captions write it: underscores become spaces, except in kaomoji, escaped ones too."""
+    return tag if "_" not in tag or unescaped(tag) in KAOMOJI else tag.replace("_", " ")
 
 
 def underscored(tag: str) -> str:

@@ -11,6 +11,7 @@ from imageyard.manifests.errors import JobError
 from imageyard.manifests.store import Store
 from imageyard.ray_jobs import job
 from imageyard.ray_jobs.recipe import load_recipe
+from imageyard.ray_jobs.recipe_yaml import read_yaml
 from imageyard.ray_jobs.submit import RayJobs, entry_point
 from imageyard.ray_jobs.work import Tally
 from imageyard.service.console import Bar, pairs, say, say_json, table
@@ -29,8 +30,6 @@ def submit_recipe(
 
     With `wait` it looks after the job until it has ended, over restarts of the cluster too; JobError if it failed.
     """
-    import yaml
-
     recipe = load_recipe(path, dataset=dataset)  # its faults are told here, and not by a driver far away
     token = read_settings().ray_token
     ray = RayJobs(address, token.get_secret_value() if token else None)
@@ -39,7 +38,7 @@ def submit_recipe(
     asked = job.Submission(
         id=job.new_id(now),
         dataset=recipe.dataset,
-        recipe=yaml.safe_load(path.read_text(encoding="utf-8")),
+        recipe=read_yaml(path),
         name=recipe.job_name,
         created=job.stamp(read_settings().date or now),
         by="cli",

@@ -18,6 +18,7 @@ from imageyard.manifests.errors import RecipeError
 from imageyard.ray_jobs.fanout import RayEngine
 from imageyard.ray_jobs.job import Options
 from imageyard.ray_jobs.recipe import load_recipe
+from imageyard.ray_jobs.recipe_yaml import read_yaml
 from imageyard.ray_jobs.report_text import printable
 from imageyard.ray_jobs.submit import RayJobs
 from imageyard.ray_jobs.worker import Place
@@ -80,8 +81,6 @@ def watch_datasets(asked: Asked) -> bool:
 
 def watched_by(recipes: Sequence[Path]) -> list[Watched]:
     """The datasets of recipe files. Raises RecipeError for two of one dataset, and for one that takes nothing in."""
-    import yaml
-
     found: dict[str, Watched] = {}
     for path in recipes:
         recipe = load_recipe(path)
@@ -89,7 +88,7 @@ def watched_by(recipes: Sequence[Path]) -> list[Watched]:
             raise RecipeError(f"{path}: has no `ingest` step, so it would never take in what arrives; put it first")
         if recipe.dataset in found:
             raise RecipeError(f"{path}: {recipe.dataset} has a recipe already; what arrives is for one recipe")
-        found[recipe.dataset] = Watched(recipe, yaml.safe_load(path.read_text(encoding="utf-8")))
+        found[recipe.dataset] = Watched(recipe, read_yaml(path))
     return list(found.values())
 
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import ClassVar, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from imageyard.ray_jobs.caption_text import pieces_of
+from imageyard.ray_jobs.caption_text import joined, pieces_of
 from imageyard.ray_jobs.edits.base import About, Edit, Words
 from imageyard.ray_jobs.edits.wording import Piece, Wording
 from imageyard.ray_jobs.state import CAPTION, TAGS, TEXT
 
+_WORDS = "\N{OBJECT REPLACEMENT CHARACTER}"
+"""Stands for the words of a caption."""
+
 
 class Affix(Edit):
-    """Written once: where it stands already, it is not written again."""
+    """Written once: where it stands already, be it behind or before a trigger word, it is not written again."""
 
     kind: ClassVar[str] = "affix"
 
@@ -32,17 +36,25 @@ class Affix(Edit):
 
     @model_validator(mode="after")
     def _something(self) -> Self:
-        if not (self.before.strip() or self.after.strip()):
+        if not (pieces_of(self.before) or pieces_of(self.after)):
             raise ValueError("nothing is written; give before: or after:")
         return self
 
+    @cached_property
+    def _around(self) -> tuple[str, str, str, str]:
+        """`before` and `after` as captions have them, alone and with what stands between them and the words."""
+        first = joined(pieces_of(self.before + self.separator + _WORDS)).removesuffix(_WORDS)
+        last = joined(pieces_of(_WORDS + self.separator + self.after)).removeprefix(_WORDS)
+        return joined(pieces_of(self.before)), first, joined(pieces_of(self.after)), last
+
     def edited(self, words: Wording, about: About) -> Wording:
         """The words with the texts around them."""
-        text = ", ".join(piece.text for piece in words.pieces)
-        before, after = " ".join(self.before.split()), " ".join(self.after.split())
-        if before and not (text + " ").startswith((before + self.separator, before + " ", before + ",")):
-            text = before + self.separator + text if text else before
-        if after and not (" " + text).endswith((self.separator + after, " " + after)):
-            text = text + self.separator + after if text else after
+        text = joined(piece.text for piece in words.pieces)
+        inner = joined(piece.text for piece in words.pieces if not words.held(piece))
+        before, first, after, last = self._around
+        if before and not any((one + " ").startswith((first, before + " ", before + ",")) for one in (text, inner)):
+            text = first + text if text else before
+        if after and not any((" " + one).endswith((last, " " + after)) for one in (text, inner)):
+            text = text + last if text else after
         pieces = pieces_of(text)
         return words if [piece.text for piece in words.pieces] == pieces else words.having(tuple(map(Piece, pieces)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Annotated, ClassVar
 
@@ -29,8 +29,11 @@ from imageyard.ray_jobs.steps.base import Step
 
 
 def listed(value: object) -> object:
-    """A single word where a list of them is asked for."""
-    return (value,) if isinstance(value, str) else value
+    """A single word where a list of them is asked for; numbers are words too, as there is a tag `3`."""
+    words = value if isinstance(value, list | tuple) else [value] if isinstance(value, str | int) else None
+    if words is None:
+        return value
+    return tuple(str(word) if isinstance(word, int) and not isinstance(word, bool) else word for word in words)
 
 
 Words = Annotated[tuple[str, ...], BeforeValidator(listed), Field(strict=False)]
@@ -132,3 +135,15 @@ def unique_pieces(pieces: Sequence[Piece]) -> list[Piece]:
     for piece in pieces:
         first.setdefault(same_as(piece.text), piece)
     return list(first.values())
+
+
+def refuse_unclear(parameter: str, names: Iterable[str]) -> None:
+    """Raises ValueError if one of `names` is empty, or stands in two spellings."""
+    said: dict[str, str] = {}
+    for name in names:
+        form = same_as(name)
+        if not form:
+            raise ValueError(f"{parameter} has the empty name {name!r}; write {{old: new}}")
+        if form in said:
+            raise ValueError(f"{parameter} has `{said[form]}` and `{name}`, which are one tag; write it once")
+        said[form] = name

@@ -12,7 +12,7 @@ from imageyard.manifests.sample import Json, Sample
 from imageyard.ray_jobs.analysis.said import tags_in_order
 from imageyard.ray_jobs.caption_text import is_prose, joined, pieces_of, same_as, unique
 from imageyard.ray_jobs.edits.base import Edit
-from imageyard.ray_jobs.edits.wording import FURTHER, TRIGGERS, attributes_of
+from imageyard.ray_jobs.edits.wording import FURTHER, TRIGGERS, WORDS, attributes_of
 from imageyard.ray_jobs.origin import folders_of, names_of
 from imageyard.ray_jobs.selecting import classes_of
 from imageyard.ray_jobs.state import CAPTION, CUSTOM, RATING, TAGS, TEXT, State, World, labelled
@@ -40,6 +40,13 @@ class Compose(Edit):
     most_tags: int | None = Field(default=None, ge=1)
     """Of the tags, the first so many."""
 
+    @field_validator("on")
+    @classmethod
+    def _text_alone(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if value != WORDS:
+            raise ValueError("compose writes the attribute `text` alone; leave it out")
+        return value
+
     @field_validator("template")
     @classmethod
     def _variables_exist(cls, value: str) -> str:
@@ -47,6 +54,9 @@ class Compose(Edit):
             if name not in _FIXED and not name.startswith((FURTHER, "label.")):
                 there = ", ".join(f"{{{one}}}" for one in (*_FIXED, "caption-…", "label.…"))
                 raise ValueError(f"there is no {{{name}}}; there are {there}")
+        for literal in _VARIABLE.split(value)[::2]:
+            if "{" in literal or "}" in literal:
+                raise ValueError(f"a brace of {value!r} has no other one; write {{tags}}, {{caption}} and the like")
         if "\n" in value:
             raise ValueError("a text is one line, since trainers read the first alone; write it without line breaks")
         return value

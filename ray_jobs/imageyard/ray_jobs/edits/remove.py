@@ -29,6 +29,9 @@ class Remove(Edit):
     @classmethod
     def _patterns_hold(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         Blacklist(value)
+        for pattern in value:
+            if not normal(pattern):
+                raise ValueError(f"{pattern!r} names no tag; write a name, a pattern such as *_hair, or * for all")
         return value
 
     @cached_property

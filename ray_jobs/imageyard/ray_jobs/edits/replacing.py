@@ -11,8 +11,8 @@ from typing import ClassVar, Self
 from pydantic import field_validator, model_validator
 
 from imageyard.manifests.errors import JobError
-from imageyard.ray_jobs.caption_text import bare, pieces_of, same_as, with_words
-from imageyard.ray_jobs.edits.base import About, Edit, unique_pieces
+from imageyard.ray_jobs.caption_text import in_place_of, pieces_of, same_as
+from imageyard.ray_jobs.edits.base import About, Edit, refuse_unclear, unique_pieces
 from imageyard.ray_jobs.edits.wording import Piece, Wording, text_of
 from imageyard.ray_jobs.splitting.patterns import expression
 from imageyard.ray_jobs.tag_text import normal
@@ -25,7 +25,7 @@ Change = Callable[[str], str]
 
 
 class Replace(Edit):
-    """What is empty afterwards goes, and so does what stands twice."""
+    """What is empty afterwards goes, and what stands twice; a trigger word changes only if it is named whole."""
 
     kind: ClassVar[str] = "replace"
     shorthand: ClassVar[str] = "tags"
@@ -55,6 +55,9 @@ class Replace(Edit):
     def _settles(self) -> Self:
         if not (self.tags or self.phrases or self.regex):
             raise ValueError("nothing is replaced; write tags: {old: new}, phrases: {…} or regex: {…}")
+        refuse_unclear("tags", self.tags)
+        if not all(normal(old) for old in self.phrases):
+            raise ValueError("phrases has an empty one, which stands everywhere; write {old: new}")
         sources = {same_as(old) for old in self.tags}
         for old, new in self.tags.items():
             for piece in pieces_of(new):
@@ -87,7 +90,7 @@ class Replace(Edit):
         found: list[Piece] = []
         for piece in words.pieces:
             for one in self._of_whole(piece):
-                text = self._inside(one.text)
+                text = one.text if words.held(one) else self._inside(one.text)
                 if text == one.text:
                     found.append(one)
                 else:
@@ -97,9 +100,9 @@ class Replace(Edit):
 
     def _of_whole(self, piece: Piece) -> list[Piece]:
         targets = self._whole.get(same_as(piece.text))
-        if targets is None or (len(targets) == 1 and bare(piece.text) == bare(targets[0])):
+        if targets is None or (len(targets) == 1 and in_place_of(piece.text, targets[0]) == piece.text):
             return [piece]
-        return [replace(piece, text=with_words(piece.text, target), index=None) for target in targets]
+        return [replace(piece, text=in_place_of(piece.text, target), index=None) for target in targets]
 
     def _inside(self, text: str) -> str:
         for change in self._changes if len(text) <= LONGEST else ():

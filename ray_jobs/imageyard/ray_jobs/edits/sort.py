@@ -10,7 +10,7 @@ from pydantic import Field
 from imageyard.ray_jobs.caption_text import same_as
 from imageyard.ray_jobs.edits.base import About, Edit, Words
 from imageyard.ray_jobs.edits.wording import Piece, Wording
-from imageyard.ray_jobs.state import CAPTION, TAGS
+from imageyard.ray_jobs.state import CAPTION, TAGS, State, World
 
 
 class Sort(Edit):
@@ -28,6 +28,12 @@ class Sort(Edit):
     """How many pieces at the beginning stay where they are, as kohya's keep_tokens counts them."""
     most: int | None = Field(default=None, ge=1)
     """Pieces that are kept, trigger words not counted; the others go."""
+
+    def decide(self, state: State, world: World) -> State:
+        state = super().decide(state, world)
+        if self.by != "frequency" or self.most is None:
+            return state
+        return super().decide(state, world)  # what went counts no longer
 
     def edited(self, words: Wording, about: About) -> Wording:
         """The words in order."""

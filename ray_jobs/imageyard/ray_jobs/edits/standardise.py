@@ -10,7 +10,7 @@ from typing import ClassVar, Literal, Self
 from pydantic import model_validator
 
 from imageyard.ray_jobs.caption_text import bare, pieces_of, same_as, with_words
-from imageyard.ray_jobs.edits.base import About, Edit, unique_pieces
+from imageyard.ray_jobs.edits.base import About, Edit, refuse_unclear, unique_pieces
 from imageyard.ray_jobs.edits.wording import Piece, Wording
 from imageyard.ray_jobs.state import TAGS
 from imageyard.ray_jobs.tag_text import escaped, spaced, underscored, unescaped, with_spaces_for_commas
@@ -36,10 +36,13 @@ class Standardise(Edit):
 
     @model_validator(mode="after")
     def _settles(self) -> Self:
+        refuse_unclear("synonyms", self.synonyms)
         sources = {same_as(old) for old in self.synonyms}
         for old, new in self.synonyms.items():
             if "," in new or not new.strip():
                 raise ValueError(f"`{new}`, for `{old}`, is not one piece; `replace` can remove or write several")
+            if bare(new.strip()) != new.strip():
+                raise ValueError(f"`{new}`, for `{old}`, has emphasis, which is no spelling; `replace` can give it")
             if same_as(new) in sources and same_as(new) != same_as(old):
                 raise ValueError(f"`{new}` is the spelling for `{old}` and has another itself; name the last for both")
         return self

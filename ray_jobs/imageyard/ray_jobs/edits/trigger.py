@@ -12,7 +12,7 @@ from pydantic import Field, field_validator
 
 from imageyard.manifests.errors import JobError
 from imageyard.manifests.sample import Json, Sample
-from imageyard.ray_jobs.caption_text import joined, pieces_of, same_as, with_words
+from imageyard.ray_jobs.caption_text import in_place_of, joined, pieces_of, same_as
 from imageyard.ray_jobs.edits.base import About, Edit, Words
 from imageyard.ray_jobs.edits.wording import TRIGGERS, WORDS, Piece, Wording, attributes_of, wordings
 from imageyard.ray_jobs.origin import called
@@ -24,7 +24,7 @@ class Trigger(Edit):
     """Puts the words in, in their order; another spelling of one becomes it, and a repeated one goes.
 
     An image without any words gets a caption of these alone, unless `on` leaves captions out. In sentences a trigger
-    that stands among the words is there already, and is left where it is.
+    that stands among the words is there already: it is left where it is, spelled as the recipe has it.
     """
 
     kind: ClassVar[str] = "trigger"
@@ -32,7 +32,8 @@ class Trigger(Edit):
 
     words: Words = Field(min_length=1)
     at: Literal["begin", "end", "random"] = "begin"
-    """`random`: a place between the others that hangs on the image and the seed alone; in sentences, the beginning."""
+    """`random`: a place between the others, triggers not counted, that hangs on the image and the seed alone; in
+    sentences, the beginning."""
     seed: int = 0
 
     @field_validator("words")
@@ -68,9 +69,9 @@ class Trigger(Edit):
         for piece in words.pieces:
             form = same_as(piece.text)
             if form in forms:
-                found.setdefault(form, replace(piece, text=with_words(piece.text, forms[form])))
+                found.setdefault(form, replace(piece, text=in_place_of(piece.text, forms[form])))
             else:
-                others.append(piece)
+                others.append(replace(piece, text=_respelled(piece.text, inside)))
         mine = [found.get(form, Piece(word)) for form, word in forms.items()]
         held = tuple(dict.fromkeys([*words.triggers, *self.words]))
         return replace(words, pieces=tuple(self._placed(mine, others, words, about)), triggers=held)
@@ -80,10 +81,10 @@ class Trigger(Edit):
             return [*others, *mine]
         if self.at == "begin" or words.prose:
             return [*mine, *others]
-        first = next((at for at, piece in enumerate(others) if not words.held(piece)), len(others))
-        last = max((at + 1 for at, piece in enumerate(others) if not words.held(piece)), default=first)
+        free = [at for at, piece in enumerate(others) if not words.held(piece)]
         said = "\0".join([str(self.seed), about.key, *self.words]).encode()
-        at = first + int.from_bytes(hashlib.sha256(said).digest()[:8]) % (last - first + 1)
+        nth = int.from_bytes(hashlib.sha256(said).digest()[:8]) % (len(free) + 1)
+        at = free[nth] if nth < len(free) else free[-1] + 1 if free else len(others)
         return [*others[:at], *mine, *others[at:]]
 
     def certify(self, state: State, world: World) -> Mapping[str, Json]:
@@ -110,6 +111,14 @@ class Trigger(Edit):
                         f"{called(sample)}: its {name} has the trigger {word!r} {times} times after all steps, not "
                         "once; a later step changes it: put `trigger` behind that step. Nothing was committed"
                     )
+
+
+def _respelled(text: str, triggers: Sequence[str]) -> str:
+    """A piece of a sentence in which each trigger is spelled as it is here."""
+    for word in triggers:
+        other = r"[\s_]+".join(map(re.escape, normal(word).split()))
+        text = re.sub(rf"(?<!\w){other}(?!\w)", word.replace("\\", "\\\\"), text, flags=re.IGNORECASE)
+    return text
 
 
 def _alone(words: Wording, word: str) -> bool:

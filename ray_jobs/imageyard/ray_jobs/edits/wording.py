@@ -73,7 +73,13 @@ def wordings(sample: Sample, attribute: str) -> list[Wording]:
     if attribute == TAGS:
         return [Wording(TAGS, tuple(_tags(value, metadata)), False, held)]
     lines = [pieces_of(line) for line in str(value).splitlines() if line.strip()] or [[]]
-    return [Wording(attribute, tuple(map(Piece, pieces)), is_prose(pieces), held) for pieces in lines]
+    return [Wording(attribute, tuple(map(Piece, pieces)), _is_prose(pieces, held), held) for pieces in lines]
+
+
+def _is_prose(pieces: Sequence[str], triggers: Sequence[str]) -> bool:
+    """Whether they are sentences; trigger words beside them make none a list of tags."""
+    held = frozenset(map(same_as, triggers))
+    return is_prose([piece for piece in pieces if same_as(piece) not in held] if held else pieces)
 
 
 def _tags(value: Json, metadata: Mapping[str, Json]) -> Iterator[Piece]:

@@ -59,6 +59,8 @@ def _categories(value: object) -> object:
 def _gate(value: object) -> object:
     if isinstance(value, bool):
         return {"above": ANY} if value else None
+    if not isinstance(value, dict | Above | None):
+        raise ValueError("write true, false or {above: 0.5}")
     return value
 
 

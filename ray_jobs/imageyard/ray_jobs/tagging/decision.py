@@ -105,7 +105,7 @@ class Decision:
         """The tags in order; `counts` is in how many of the `images` each normal form stands."""
         picks = draft.picks
         if self.min_count:
-            least = self.min_count if self.min_count >= 1 else self.min_count * images
+            least = self.min_count if self.min_count >= 1 else round(self.min_count * images, 6)
             picks = _without(picks, {name.form for name, _ in picks if counts[name.form] < least})
         if self.max_tags is not None:
             picks = _highest(picks, self.max_tags)

@@ -67,30 +67,38 @@ class Implications:
         for table in (IMPLICATIONS, more):
             for tag, implied in table.items():
                 direct.setdefault(normal(tag), set()).update(map(normal, implied))
-        self._implied = {tag: _reached(tag, direct) for tag in direct}
+        self._implied = {tag: _with_tails(_reached([tag], direct)) for tag in direct}
+        every = {tag: _with_tails({tag, *implied}) for tag, implied in self._implied.items()}
+        self._circular = any(tag in _reached(self._implied[tag], every) for tag in direct)
 
     def said_already(self, forms: Iterable[str]) -> set[str]:
-        """Of one image's tags, in normal form, those that others imply by the table, or end in.
+        """Of one image's tags, in normal form and by falling score, those that others imply by the table, or end in.
 
-        Words count whole and in order: `white shirt` says `shirt`, and `chair` does not say `hair`.
+        Words count whole and in order: `white shirt` says `shirt`, and `chair` does not say `hair`. Of tags that say
+        each other, in a circle, the first stays.
         """
-        here = set(forms)
-        said: set[str] = set()
-        for form in here:
-            said.update(tail for tail in _tails(form) if tail in here)
-            said.update(self._implied.get(form, ()))
-        return said & here
+        here = dict.fromkeys(forms)
+        said = {form: [one for one in (*_tails(form), *self._implied.get(form, ())) if one in here] for form in here}
+        gone = {one for form, others in said.items() for one in others if one != form}
+        while self._circular and (lost := gone - _reached(here.keys() - gone, said)):
+            gone.remove(next(form for form in here if form in lost))
+        return gone
 
 
-def _reached(tag: str, direct: Mapping[str, set[str]]) -> frozenset[str]:
+def _reached(tags: Iterable[str], direct: Mapping[str, Iterable[str]]) -> set[str]:
+    """All that is said by one of `tags`, or by what these say, as `direct` has it."""
     found: set[str] = set()
-    open_ends = [tag]
+    open_ends = list(tags)
     while open_ends:
         for implied in direct.get(open_ends.pop(), ()):
             if implied not in found:
                 found.add(implied)
                 open_ends.append(implied)
-    return frozenset(found - {tag})
+    return found
+
+
+def _with_tails(tags: set[str]) -> set[str]:
+    return tags.union(*map(_tails, tags))
 
 
 @lru_cache(maxsize=65536)
