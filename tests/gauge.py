@@ -133,11 +133,11 @@ class PoisonBesideWriting(Step):
 
 
 class PairModel(WhereModel):
-    """Whose runs wait for each other, up to ten seconds."""
+    """Whose runs wait for each other, up to a minute."""
 
     def __init__(self) -> None:
         super().__init__(0.0, {})
-        self._met = threading.Barrier(2, timeout=10)
+        self._met = threading.Barrier(2, timeout=60)
         self.most = self._now = 0
         self._lock = threading.Lock()
 

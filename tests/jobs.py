@@ -1,16 +1,19 @@
 """Jobs for tests: a dataset with pictures in its drop folder, a small real tagger, and what a run left behind."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pictures
 from imageyard.manifests import Dataset, Sample, Store
 from imageyard.manifests.version import ROLES, Version
 from imageyard.ray_jobs.engine import Engine, LocalEngine
 from imageyard.ray_jobs.recipe import Recipe, parse_recipe
 from imageyard.ray_jobs.run import Outcome, Surroundings, run
+from imageyard.ray_jobs.work import Item
 
 DATE = datetime(2026, 1, 15, 9, 30, tzinfo=UTC)
 
@@ -19,6 +22,17 @@ def drop(dataset: Dataset, files: Mapping[str, bytes]) -> None:
     """Upload files to the drop folder."""
     for name, data in files.items():
         dataset.store.create(f"drop/{name}", data)
+
+
+def stored(store: Store, count: int, *, first: int = 0) -> tuple[Item, ...]:
+    """Different pictures, as images of a dataset."""
+    items = []
+    for seed in range(first, first + count):
+        data = pictures.photo(seed, (40 + seed, 30))
+        content = hashlib.sha256(data).hexdigest()
+        store.create(f"images/{content}", data)
+        items.append(Item(f"images/{content}", len(data), sha256=content))
+    return tuple(items)
 
 
 def recipe(dataset: Dataset, *steps: dict[str, Any] | str) -> Recipe:
@@ -38,6 +52,13 @@ def go(
     around = Surroundings(engine=engine or LocalEngine(), models=models, date=date, shard=shard)
     with around.engine:
         return run(dataset, done, around)
+
+
+def newest(dataset: Dataset) -> Version:
+    """The newest version of a dataset that has one."""
+    version = dataset.newest()
+    assert version is not None
+    return version
 
 
 def by_name(dataset: Dataset, version: Version | None) -> dict[str, tuple[str, Sample]]:

@@ -68,6 +68,11 @@ def scene(seed: int = 0, size: tuple[int, int] = (512, 512)) -> Image.Image:
     return base
 
 
+def noise(seed: int = 0, size: tuple[int, int] = (448, 448)) -> Image.Image:
+    values = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    return Image.fromarray(values)
+
+
 def encoded(image: Image.Image, kind: str = "JPEG", **options: Any) -> bytes:
     """`image` as a file of a `kind` that Pillow writes."""
     file = io.BytesIO()

@@ -108,7 +108,7 @@ class RayHead:
 
     def kill(self) -> None:
         """SIGKILL to all of it, drivers and workers too, as when its machine is gone."""
-        until = time.monotonic() + 30
+        until = time.monotonic() + 90
         while pids := self.pids():
             for pid in pids:
                 with contextlib.suppress(ProcessLookupError):

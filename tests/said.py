@@ -10,6 +10,7 @@ from imageyard.manifests.version import Role, Version
 from imageyard.ray_jobs import facts
 from imageyard.ray_jobs.extractors.embedding import Embedding
 from imageyard.ray_jobs.extractors.tagger import Tagger
+from versions import recorded
 
 MANY = "groundtruth/image-classification-multilabel"
 
@@ -71,22 +72,7 @@ def committed(
         facts.write(dataset.store, extractors["embedding"], Embedding.columns(), stored)
     draft = dataset.draft((role, one) for role, held in samples.items() for one in held)
 
-    def build(parent: Version | None) -> Version:
-        return Version(
-            number=parent.number + 1 if parent else 1,
-            transaction=draft.transaction,
-            parent=parent.number if parent else None,
-            parent_sha256=parent.sha256 if parent else None,
-            created="2026-01-15T09:30:00.000000",
-            job="imageyard/test",
-            fingerprint="f",
-            recipe={"steps": [{"tag": {"model": models[0], "also": list(models[1:])}}] if scores is not None else []},
-            extractors=extractors,
-            counts={},
-            manifests=dict(draft.manifests),
-            consumed=None,
-        )
-
-    version = dataset.commit(build)
+    recipe = {"steps": [{"tag": {"model": models[0], "also": list(models[1:])}}] if scores is not None else []}
+    version = dataset.commit(lambda parent: recorded(parent, draft, recipe=recipe, extractors=extractors))
     assert version is not None
     return version

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -181,17 +182,19 @@ def test_a_service_is_ready_while_it_can_work_for_anybody(tmp_path: Path) -> Non
         assert client.get("/healthz").json() == {"status": "alive"}
 
 
-def test_jobs_of_others_are_looked_after_while_one_tenants_store_fails(tmp_path: Path) -> None:
+def test_the_datasets_of_a_tenant_come_first_in_turn_and_stay_known_while_its_store_fails(tmp_path: Path) -> None:
     said = configuration(f"file://{tmp_path}")
     (tmp_path / "file").write_bytes(b"")
     said["tenants"][0]["prefix"] = f"file://{tmp_path}/file/below"
     yard = Yard.of(parse_deployment(said, where="x", dev=True))
-    Store.open(f"file://{tmp_path}/bees/cats").create("open/job", b"")
-    assert list(datasets_of(yard, {})) == [f"file://{tmp_path}/bees/cats"]
-    before = {"acme": ["dogs"]}
-    both = [f"file://{tmp_path}/file/below/dogs", f"file://{tmp_path}/bees/cats"]
-    assert list(datasets_of(yard, before)) == both
-    assert list(datasets_of(yard, before, 1)) == both[::-1]
+    for name in ("ants", "cats", "dogs"):
+        Store.open(f"file://{tmp_path}/bees/{name}").create("open/job", b"")
+    acme, bees = yard.deployment.tenants
+    turns = count()
+    found = [[url.rsplit("/", 1)[-1] for url in datasets_of(yard, bees, [], turns)] for _ in range(3)]
+    assert found == [["ants", "cats", "dogs"], ["cats", "dogs", "ants"], ["dogs", "ants", "cats"]]
+    assert datasets_of(yard, acme, [], turns) == []
+    assert datasets_of(yard, acme, ["dogs"], turns) == [f"file://{tmp_path}/file/below/dogs"]
 
 
 def test_who_asks_whether_it_is_ready_waits_for_nobody_elses_look(

@@ -1,11 +1,10 @@
 """What the captions of a version are in numbers, and which rules they break."""
 
-import json
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
+from command_line import invoke
 from imageyard.manifests import Dataset, Sample
 from imageyard.manifests.errors import VersionError
 from imageyard.ray_jobs.analysis.caption_numbers import Bin, Bounds, CaptionNumbers, Finding, caption_numbers
@@ -14,7 +13,6 @@ from imageyard.ray_jobs.analysis.heavy import Heavy
 from imageyard.ray_jobs.analysis.spread import bins, spread
 from imageyard.ray_jobs.analysis.trigger_words import Trigger
 from imageyard.ray_jobs.caption_text import pieces_of
-from imageyard.service.cli import app
 from said import committed, sample, tagged, texts
 
 TAGS = "mychar, 1girl, solo, red hair, green eyes, white shirt, standing, outdoors"
@@ -348,12 +346,6 @@ def dataset(tmp_path: Any) -> Dataset:
     return dataset
 
 
-def invoke(*arguments: str) -> str:
-    result = CliRunner().invoke(app, list(arguments), catch_exceptions=False)
-    assert result.exit_code == 0
-    return str(result.output)
-
-
 def test_the_command_prints_lengths_rules_and_triggers(dataset: Dataset) -> None:
     printed = invoke("captions", dataset.url, "--trigger", "sks", "--limit", "sdxl", "--limit", "20")
     for words in ("CAP-FORMAT", "doubled comma 1", "another spelling only", "consistency", "sdxl", "1.png", "2.png"):
@@ -362,7 +354,7 @@ def test_the_command_prints_lengths_rules_and_triggers(dataset: Dataset) -> None
 
 
 def test_the_command_says_all_of_it_in_json(dataset: Dataset) -> None:
-    said = json.loads(invoke("captions", dataset.url, "--trigger", "sks", "--json"))
+    said = invoke("captions", dataset.url, "--trigger", "sks", "--json")
     assert (said["images"], said["captioned"]) == (3, 3)
     assert said["triggers"][0]["variant"] == {"images": 1, "names": ["2.png"]}
 

@@ -34,8 +34,10 @@ from imageyard.ray_jobs.models import caption_settings, captioner_table, snapsho
 from imageyard.ray_jobs.models.caption_families import Florence
 from imageyard.ray_jobs.models.caption_prompts import LENGTHS, STYLES, instruction
 from imageyard.ray_jobs.models.captioner import TorchCaptioner
+from imageyard.ray_jobs.models.table import named
 from imageyard.ray_jobs.work import Item, Shard
 from imageyard.ray_jobs.worker import Place, Worker
+from tiny import changed
 
 BUILDS: dict[str, Callable[[Path], Path]] = {
     "blip": tiny.build_blip,
@@ -326,7 +328,7 @@ def test_a_task_about_places_may_answer_at_length(shelf: Path) -> None:
 
 
 def test_joycaption_has_the_instruction_that_its_authors_give_it() -> None:
-    entry = captioner_table.find_captioner("joycaption")
+    entry = named("joycaption", captioner_table.CAPTIONERS)
     assert entry
     assert entry.defaults
     assert entry.defaults.system == "You are a helpful image captioner."
@@ -586,7 +588,7 @@ def test_pictures_are_prepared_by_several_threads_at_once(shelf: Path) -> None:
     ],
 )
 def test_a_model_goes_by_several_names(asked: str, name: str) -> None:
-    found = captioner_table.find_captioner(asked)
+    found = named(asked, captioner_table.CAPTIONERS)
     assert found
     assert found.name == name
 
@@ -740,11 +742,6 @@ def test_a_model_that_is_not_there_is_said_to_be_missing(tmp_path: Path, asked: 
     with pytest.raises(ModelError, match=complaint) as caught:
         Captioner.locate(asked, folder=tmp_path)
     assert "\n" not in str(caught.value)
-
-
-def changed(folder: Path, name: str, **said: Any) -> None:
-    path = folder / name
-    path.write_text(json.dumps(json.loads(path.read_text()) | said))
 
 
 def cut(path: Path, share: float = 0.5) -> None:

@@ -5,14 +5,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
 import pictures
+from command_line import invoke
 from imageyard.manifests import Dataset
-from imageyard.service.cli import app
 from imageyard.service.local_s3 import LocalS3
 from jobs import drop, go, recipe, store_keys
 
@@ -29,12 +27,6 @@ def dataset(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
         tag = {"tag": {"model": str(models / "sentinel"), "threshold": threshold}}
         go(dataset, recipe(dataset, "ingest", "dedup", tag, {"split": {"test": 0.2}}), models)
     return dataset
-
-
-def invoke(*arguments: str) -> Any:
-    result = CliRunner().invoke(app, list(arguments), catch_exceptions=False)
-    assert result.exit_code == 0
-    return json.loads(result.output) if "--json" in arguments else result.output
 
 
 def test_log_lists_versions_newest_first(dataset: Dataset) -> None:

@@ -1,15 +1,13 @@
 """How a set covers a shot list, and what to shoot or find next."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
+from command_line import invoke
 from imageyard.manifests import Dataset
 from imageyard.manifests.errors import VersionError
 from imageyard.ray_jobs import facts
@@ -20,7 +18,6 @@ from imageyard.ray_jobs.analysis.shot_list import CHARACTER, PROFILES
 from imageyard.ray_jobs.analysis.shot_plan import AxisPlan, Profile, Value, extended
 from imageyard.ray_jobs.extractors.tagger import Tagger
 from imageyard.ray_jobs.tag_text import normal
-from imageyard.service.cli import app
 from said import committed, key, sample, tagged, texts
 
 FRONT = ("1girl", "solo", "looking at viewer", "upper body", "smile", "standing", "red hair", "simple background")
@@ -379,12 +376,6 @@ def test_rejected_samples_count_only_when_they_are_asked_for(dataset: Dataset) -
     assert coverage(dataset, version).images == 1
     rejected = coverage(dataset, version, samples=reading(dataset, version, ["rejected"]))
     assert count(rejected, "view") == {"behind": 1}
-
-
-def invoke(*arguments: str) -> Any:
-    result = CliRunner().invoke(app, list(arguments), catch_exceptions=False)
-    assert result.exit_code == 0
-    return json.loads(result.output) if "--json" in arguments else result.output
 
 
 def test_the_command_prints_axes_and_the_list(dataset: Dataset) -> None:

@@ -302,6 +302,33 @@ def test_a_bucket_that_does_not_exist_is_named(bucket: str) -> None:
         Store.open(f"s3://{bucket}-not/there").create("x", b"")
 
 
+@pytest.mark.parametrize(
+    ("region", "expected"),
+    [
+        ("eu-central-1", "https://yard-of-cats.s3.eu-central-1.amazonaws.com/"),
+        ("cn-north-1", "https://yard-of-cats.s3.cn-north-1.amazonaws.com.cn/"),
+        ("us-east-1", "https://yard-of-cats.s3.amazonaws.com/"),
+    ],
+)
+def test_what_is_signed_for_amazon_names_the_region_and_no_address_that_sends_elsewhere(
+    monkeypatch: pytest.MonkeyPatch, region: str, expected: str
+) -> None:
+    for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_PROFILE", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    said = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_DEFAULT_REGION": region}
+    for name, value in {**said, "AWS_REGION": region, "AWS_CONFIG_FILE": "/nonexistent"}.items():
+        monkeypatch.setenv(name, value)
+    store, minute = Store.open("s3://yard-of-cats/teams/cats"), timedelta(minutes=1)
+    form = store.form("drop/a.jpg", size=1, content_type="image/jpeg", expires=minute)
+    assert form is not None
+    assert form.url == expected
+    signed = store.sign("manifests/a", expires=minute, filename="a.manifest")
+    assert signed.startswith(f"{expected}teams/cats/manifests/a?")
+    assert "X-Amz-Signature=" in signed
+    domain = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
+    assert store.sign("a", expires=minute).startswith(f"https://s3.{region}.{domain}/yard-of-cats/teams/cats/a?")
+
+
 @pytest.mark.server
 def test_objects_of_other_clients_are_listed_and_signed(bucket: str) -> None:
     import boto3

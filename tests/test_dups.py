@@ -7,21 +7,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import orjson
 import pytest
 import yaml
 from PIL import Image, ImageOps
-from typer.testing import CliRunner
 
 import pictures
+from command_line import invoke
 from imageyard.manifests import Dataset, Sample
 from imageyard.manifests.errors import VersionError
 from imageyard.manifests.version import Role, Version
-from imageyard.ray_jobs.duplicates import Apart, Duplicates, Group, duplicates, gathered
+from imageyard.ray_jobs.duplicates import duplicates, gathered
+from imageyard.ray_jobs.likeness import Apart, Duplicates, Group
 from imageyard.ray_jobs.report_text import promises
 from imageyard.ray_jobs.summary import report_of
 from imageyard.ray_jobs.work import Tally
-from imageyard.service.cli import app
 from jobs import drop, go, recipe, roles
 
 HOSTILE = "cats/[red]<b>copy</b>[/red].jpg"
@@ -90,9 +89,7 @@ def dataset(models: Path, other: str, tmp_path_factory: pytest.TempPathFactory) 
 
 
 def dups(dataset: Dataset, *arguments: str) -> Any:
-    result = CliRunner().invoke(app, ["dups", dataset.url, *arguments], catch_exceptions=False)
-    assert result.exit_code == 0
-    return orjson.loads(result.output) if "--json" in arguments else result.output
+    return invoke("dups", dataset.url, *arguments)
 
 
 def names(group: Mapping[str, Any]) -> set[str]:
@@ -222,8 +219,7 @@ def test_one_image_shows_all_that_was_measured_in_its_group(dataset: Dataset) ->
 
 
 def pdq(dataset: Dataset, name: str) -> int:
-    result = CliRunner().invoke(app, ["explain", dataset.url, name, "--json"], catch_exceptions=False)
-    return int(orjson.loads(result.output)["facts"]["hashes"]["pdq"], 16)
+    return int(invoke("explain", dataset.url, name, "--json")["facts"]["hashes"]["pdq"], 16)
 
 
 def test_an_image_like_no_other_is_said_to_be_so(dataset: Dataset) -> None:
@@ -326,10 +322,11 @@ def test_the_chart_of_distances_has_copies_alone(dataset: Dataset) -> None:
     "said",
     [
         {},
-        {"images": {"train": 1204, "test": 61.5}, "folds": [4, 3], "leaks": None, "note": "<i>none</i>"},
+        {"labels": {"train": {"cat": 1204}, "test": {"cat": 61.5}}, "leaks": None, "note": "<i>none</i>"},
+        {"images": 3, "labels": 4, "labels-not-told": "5", "tiers": [6], "pinned-apart": 7, "groups": None, "folds": 8},
         {"a": {"b": {"c": [{"d": [[], {}, None]}]}}, "e": [1, "two", {"three": 3}], "f": True},
     ],
-    ids=["nothing", "counts", "depths"],
+    ids=["nothing", "counts", "shapes", "depths"],
 )
 def test_the_report_tells_what_the_split_certified_whatever_it_is(dataset: Dataset, said: dict[str, object]) -> None:
     version = dataset.version(2)
@@ -337,7 +334,7 @@ def test_the_report_tells_what_the_split_certified_whatever_it_is(dataset: Datas
     page = report_of(dataset, told, Tally(), ()).decode()
     assert ('id="split"' in page) == bool(said)
     if "note" in said:
-        assert '<dt class="u">train</dt><dd class="u">1,204</dd>' in page
+        assert "cat: train 1,204, test 61.50" in page
         assert "&lt;i&gt;none&lt;/i&gt;" in page
 
 

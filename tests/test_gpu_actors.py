@@ -1,6 +1,5 @@
 """Actors with GPUs on a real Ray that says it has two: who works where, and who is let go."""
 
-import hashlib
 import os
 import sys
 import threading
@@ -21,7 +20,7 @@ from imageyard.ray_jobs.extractors.base import Extractor
 from imageyard.ray_jobs.fanout import RayEngine
 from imageyard.ray_jobs.recipe import Recipe
 from imageyard.ray_jobs.work import Item, Shard, Tally
-from jobs import by_name, drop, go, reason, recipe
+from jobs import by_name, drop, go, reason, recipe, stored
 from poison import SIZE
 
 pytestmark = pytest.mark.cluster
@@ -52,17 +51,6 @@ def store(tmp_path: Path) -> Store:
     return Store.open(f"file://{tmp_path}")
 
 
-def stored(store: Store, count: int) -> tuple[Item, ...]:
-    """Different pictures, as images of a dataset."""
-    items = []
-    for seed in range(count):
-        data = pictures.photo(seed, (40 + seed, 30))
-        content = hashlib.sha256(data).hexdigest()
-        store.create(f"images/{content}", data)
-        items.append(Item(f"images/{content}", len(data), sha256=content))
-    return tuple(items)
-
-
 def cut(items: Sequence[Item], size: int, *extractors: Extractor) -> list[Shard]:
     return [Shard(tuple(items[at : at + size]), extractors) for at in range(0, len(items), size)]
 
@@ -81,7 +69,7 @@ def available_gpus() -> float:
 
 def all_free() -> None:
     """Wait until Ray has its GPUs back: a killed actor's come a moment later."""
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while available_gpus() < GPUS:
         assert time.monotonic() < end, "GPUs were not given back"
         time.sleep(0.05)

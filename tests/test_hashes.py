@@ -16,7 +16,7 @@ import pictures
 from imageyard.ray_jobs.canonical import decode, fitted
 from imageyard.ray_jobs.extractors.dhash import dhash
 from imageyard.ray_jobs.extractors.hashes import Hashes
-from imageyard.ray_jobs.extractors.pdq import TURNS, pdq, pdq_turned
+from imageyard.ray_jobs.extractors.pdq import TURNS, pdq_turned
 from imageyard.ray_jobs.extractors.phash import PARTS, phash, phash_parts
 
 COPY = 31
@@ -56,6 +56,11 @@ def fact(data: bytes, column: str) -> bytes:
     found = Hashes().measure(decode(data))[column]
     assert isinstance(found, bytes)
     return found
+
+
+def pdq(luma: np.ndarray) -> tuple[bytes, int]:
+    upright, quality, _ = pdq_turned(luma)
+    return upright, quality
 
 
 def split(codes: bytes) -> list[bytes]:
@@ -234,7 +239,6 @@ def test_pdq_of_64_by_64_is_that_of_its_pixels_alone() -> None:
 @pytest.mark.parametrize("shape", [(4, 100), (100, 4), (1, 1)])
 def test_a_picture_of_under_five_pixels_has_no_pdq(shape: tuple[int, int]) -> None:
     luma = np.random.default_rng(3).integers(0, 256, shape, dtype=np.uint8)
-    assert pdq(luma) == (bytes(32), 0)
     assert pdq_turned(luma) == (bytes(32), 0, bytes(7 * 32))
 
 
@@ -266,8 +270,7 @@ def test_a_copy_that_was_saved_again_resized_or_toned_is_a_copy(name: str) -> No
 @given(st.integers(0, 2**32 - 1), st.integers(5, 90), st.integers(5, 90))
 def test_turned_hashes_are_those_of_the_really_turned_luma(seed: int, height: int, width: int) -> None:
     luma = np.random.default_rng(seed).integers(0, 256, (height, width), dtype=np.uint8)
-    code, quality, turned = pdq_turned(luma)
-    assert (code, quality) == pdq(luma)
+    _, quality, turned = pdq_turned(luma)
     image = Image.fromarray(luma)
     hashes = {way: pdq(np.asarray(really_turned(image, way))) for way in TURNS}
     differ = {way: apart(hashes[way][0], ours) for way, ours in zip(TURNS, split(turned), strict=True)}

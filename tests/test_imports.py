@@ -23,7 +23,7 @@ CONFINED = {
     "onnxruntime": (f"{RAY_JOBS}/models/",),
     "onnx": (f"{RAY_JOBS}/models/",),
     "transformers": (f"{RAY_JOBS}/models/",),
-    "obstore": (f"{MANIFESTS}/store.py",),
+    "obstore": (f"{MANIFESTS}/store.py", f"{MANIFESTS}/store_errors.py", f"{MANIFESTS}/store_opening.py"),
     "boto3": (f"{MANIFESTS}/s3_control.py", f"{SERVICE}/local_s3.py", f"{SERVICE}/watch/sqs.py"),
     "botocore": (f"{MANIFESTS}/s3_control.py", f"{SERVICE}/local_s3.py", f"{SERVICE}/watch/sqs.py"),
     "fastapi": (f"{SERVICE}/api/",),

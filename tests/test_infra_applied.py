@@ -22,6 +22,8 @@ from jobs import DATE, drop, go, recipe, roles, store_keys
 from overheard import overhearing
 from pictures import photo
 from policies import Asked, allowed, listed
+from ray_api import TOKEN as RAY_TOKEN
+from ray_api import ray_api
 from served import bearer, serving
 from terraforming import VARIABLES, Applied, applied, initialised
 
@@ -279,6 +281,41 @@ def test_the_service_may_do_all_that_its_requests_need(
         answer = client.post(f"{below}/samples:act", json=act)
         assert answer.status_code == 200, answer.text
     assert {asked.action for asked in overheard} >= {"s3:PutObject", "s3:GetObject", "s3:ListBucket"}
+    assert [asked for asked in overheard if not may("service", asked)] == []
+
+
+@pytest.mark.server
+def test_the_service_may_do_all_that_watching_and_looking_after_jobs_need(
+    overheard: list[Asked], may: May, tmp_path: Path
+) -> None:
+    dataset, key = Dataset.open(f"s3://{BUCKET}/teams/cats/watched"), new_key()
+    drop(dataset, {"1.jpg": photo(1), "1.txt": b"a caption"})
+    del overheard[:]
+    keys = [{"name": "all", "sha256": digest_of(key), "scopes": ["admin"]}]
+    config = {
+        "tenants": [{"name": "cats", "prefix": f"s3://{BUCKET}/teams/cats", "keys": keys}],
+        "watch": {"window": 0.1, "every": 1},
+    }
+    with (
+        ray_api() as ray,
+        serving(
+            tmp_path, config | {"ray": {"address": ray.address}}, environment={"RAY_AUTH_TOKEN": RAY_TOKEN}
+        ) as served,
+        httpx.Client(base_url=served.url, headers=bearer(key), timeout=60) as client,
+    ):
+        client.post("/v1/datasets", json={"name": "watched", "watch": True}).raise_for_status()
+        deadline = time.monotonic() + 120
+        while not ray.jobs:  # the watcher has submitted, and the reconcile loop has handed over
+            assert time.monotonic() < deadline, served.log.read_text()
+            time.sleep(0.1)
+        (handed,) = ray.jobs
+        name = handed.rpartition("-a")[0]
+        assert name.startswith("drop-")
+        client.post(f"/v1/datasets/watched/jobs/{name}:cancel").raise_for_status()
+        while store_keys(dataset.store, "open"):
+            assert time.monotonic() < deadline, served.log.read_text()
+            time.sleep(0.1)
+    assert {asked.action for asked in overheard} >= {"s3:PutObject", "s3:GetObject", "s3:ListBucket", "s3:DeleteObject"}
     assert [asked for asked in overheard if not may("service", asked)] == []
 
 

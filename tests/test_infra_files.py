@@ -2,12 +2,14 @@
 
 import copy
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from imageyard.ray_jobs.capacity import NODES, nodes_of
 from programs import ROOT, said, tool
 
 DOCKER = ROOT / "infra" / "docker"
@@ -153,3 +155,12 @@ def test_ray_up_starts_private_nodes_with_roles_and_a_token() -> None:
     starts = [*config["head_start_ray_commands"], *config["worker_start_ray_commands"]]
     assert all("RAY_AUTH_MODE=token" in line for line in starts if "ray start" in line)
     assert "/home/ray/.ray/auth_token" in config["file_mounts"]
+
+
+def test_jobs_are_told_of_the_nodes_that_ray_up_may_start() -> None:
+    config = yaml.safe_load(RAY_UP.read_text())
+    (start,) = (line for line in config["head_start_ray_commands"] if "ray start" in line)
+    (said,) = (word.removeprefix(f"{NODES}=") for word in shlex.split(start) if word.startswith(NODES))
+    kinds = [config["available_node_types"][name] for name in ("cpu", "gpu")]
+    expected = [{"GPU": 0.0, **kind["resources"]} for kind in kinds for _ in range(kind["max_workers"])]
+    assert list(nodes_of(said)) == expected

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from imageyard.ray_jobs.capacity import NODES, nodes_of
 from manifests_of_kubernetes import CUSTOM, FILES, Object, faults, objects, of_kind, pods, selects
 from programs import ROOT, said, tool
 
@@ -189,6 +190,19 @@ def test_groups_begin_empty_and_are_scaled_by_what_waits() -> None:
         "cpu": 0,
         "gpu": 0,
     }
+
+
+def test_jobs_are_told_of_the_nodes_that_may_come() -> None:
+    (cluster,) = of_kind("RayCluster")
+    (head,) = cluster["spec"]["headGroupSpec"]["template"]["spec"]["containers"]
+    (said,) = (one["value"] for one in head["env"] if one["name"] == NODES)
+    expected: list[dict[str, float]] = []
+    for group in cluster["spec"]["workerGroupSpecs"]:
+        (container,) = group["template"]["spec"]["containers"]
+        needs = container["resources"]["requests"]
+        node = {"CPU": float(needs["cpu"]), "GPU": float(needs.get("nvidia.com/gpu", 0))}
+        expected += [node] * group["maxReplicas"]
+    assert list(nodes_of(said)) == expected
 
 
 def test_what_waits_in_a_queue_has_a_fixed_size_and_the_queue_exists() -> None:

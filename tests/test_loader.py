@@ -26,6 +26,7 @@ from imageyard.manifests.errors import ManifestError, StoreError, VersionError
 from imageyard.manifests.loader import Example, VersionStream, canonical, collate
 from imageyard.manifests.order import EpochOrder, Reader, permutation, slots, steps, wrapped
 from imageyard.manifests.version import ManifestEntry, Range, Role
+from versions import recorded
 
 BATCH = 8
 ROWS = 45
@@ -54,23 +55,8 @@ def with_images(dataset: Dataset, count: int = ROWS, *, broken: Iterable[int] = 
 def commit(dataset: Dataset, roles: dict[Role, list[Sample]], *, lines: int = 7) -> Version:
     draft = dataset.draft((role, sample) for role, samples in roles.items() for sample in samples)
 
-    def build(parent: Version | None) -> Version:
-        return Version(
-            number=parent.number + 1 if parent else 1,
-            transaction=draft.transaction,
-            parent=parent.number if parent else None,
-            parent_sha256=parent.sha256 if parent else None,
-            created="2026-11-01T00:00:00.000000",
-            job="test",
-            fingerprint="test",
-            recipe={},
-            extractors={},
-            counts={role: len(samples) for role, samples in roles.items()},
-            manifests={role: cut(dataset, entry, lines) for role, entry in draft.manifests.items()},
-            consumed=None,
-        )
-
-    done = dataset.commit(build)
+    manifests = {role: cut(dataset, entry, lines) for role, entry in draft.manifests.items()}
+    done = dataset.commit(lambda parent: recorded(parent, draft, manifests=manifests))
     assert done
     return done
 

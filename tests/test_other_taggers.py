@@ -25,8 +25,9 @@ from imageyard.ray_jobs.models.contract import Contract, TaggerContract
 from imageyard.ray_jobs.models.files import locate
 from imageyard.ray_jobs.models.onnx_session import OnnxSession
 from imageyard.ray_jobs.models.onnx_tagger import OnnxTagger, sigmoid
-from imageyard.ray_jobs.tag_categories import CATEGORIES, OTHER, UNKNOWN, category_name
+from imageyard.ray_jobs.tag_categories import CATEGORIES, UNKNOWN
 from jobs import drop, go, recipe, samples_of
+from pictures import noise
 from sentinel import CL_STYLE, ROWS, build_embedder, build_sentinel
 
 DIGESTS = (("model.onnx", "1" * 64), ("selected_tags.csv", "2" * 64))
@@ -38,11 +39,6 @@ def decoded(image: Image.Image) -> Decoded:
 
 def plain(colour: Any, size: tuple[int, int] = (448, 448), mode: str = "RGB") -> Decoded:
     return decoded(Image.new(mode, size, colour))
-
-
-def noise(seed: int, size: tuple[int, int] = (448, 448)) -> Image.Image:
-    values = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
-    return Image.fromarray(values)
 
 
 def loaded(folder: Path, **options: Any) -> OnnxTagger:
@@ -233,7 +229,6 @@ def test_categories_of_a_tag_mapping_get_their_codes_and_an_unknown_one_is_kept(
     row = run_one(loaded(folder, floor=0.0), plain("red"))
     by_tag = dict(zip(row["tag"], row["category"], strict=True))
     assert [by_tag[f"tag_{at}"] for at in range(len(names))] == [9, 0, 4, 3, 1, 5, 11, 12, UNKNOWN]
-    assert [category_name(code) for code in (0, 9, 11, UNKNOWN, 200)] == ["general", "rating", "quality", OTHER, OTHER]
     assert len(set(CATEGORIES.values())) == len(CATEGORIES)
 
 
@@ -243,7 +238,6 @@ def test_a_number_that_is_no_category_is_kept_as_it_is(tmp_path: Path, sentinel:
     table_of.write_text(table_of.read_text().replace("somebody,1,", "somebody,77,"))
     row = run_one(loaded(folder, floor=0.0), plain("red"))
     assert row["category"][row["tag"].index("somebody")] == 77
-    assert category_name(77) == OTHER
 
 
 def test_a_tag_mapping_may_be_two_tables(tmp_path: Path, cl_style: Path) -> None:
@@ -333,7 +327,6 @@ def test_thresholds_are_a_folders_own_and_shape_no_score(tmp_path: Path) -> None
 
     one, other = located("a", {"general": 0.5, "artist": 0.2}), located("b", {})
     assert one.default_thresholds == {"general": 0.5, "character": 0.85, "artist": 0.2}
-    assert (one.default_threshold, one.default_character_threshold) == (0.5, 0.85)
     assert other.default_thresholds == {"general": 0.35, "character": 0.85}
     assert one.identity() == other.identity()
 
@@ -421,7 +414,7 @@ def test_a_graph_keeps_the_name_that_it_was_published_under(tmp_path: Path) -> N
     build_sentinel(tmp_path / "ml-danbooru", graph_name="ml_caformer_m36_dec-5-97527.onnx", **style)
     tagger = Tagger.locate("mld-caformer", folder=tmp_path)
     assert "red" in run_one(tagger.load(threads=1, gpu=False), plain("red"))["tag"]
-    assert (tagger.default_threshold, tagger.has_rating) == (0.7, False)
+    assert (tagger.default_thresholds["general"], tagger.has_rating) == (0.7, False)
 
 
 # In a store
@@ -456,7 +449,7 @@ def test_a_recipe_may_name_a_tagger_in_a_store(tmp_path: Path) -> None:
 def test_a_model_that_changes_in_its_store_is_another_and_a_job_begun_with_the_first_says_so(tmp_path: Path) -> None:
     folder = build_sentinel(tmp_path / "store" / "vit-v3")
     before = Tagger.locate(folder.as_uri(), folder=tmp_path / "models")
-    assert (before.model, before.default_threshold) == ("vit-v3", 0.25)
+    assert (before.model, before.default_thresholds["general"]) == ("vit-v3", 0.25)
     build_sentinel(folder, batch=1)
     after = Tagger.locate(folder.as_uri(), folder=tmp_path / "models")
     assert after.identity() != before.identity()

@@ -14,7 +14,8 @@ from imageyard.manifests.store import Entry
 from imageyard.ray_jobs import job
 from imageyard.ray_jobs.job_attempts import attempt_writer
 from imageyard.ray_jobs.submit import GRACE, RayJobs
-from imageyard.service.reconcile import FIRST_PAUSE, MAX_ATTEMPTS, MAX_FAILED, Limits, Reconciler
+from imageyard.service.one_job import FIRST_PAUSE, MAX_ATTEMPTS, MAX_FAILED, Limits
+from imageyard.service.reconcile import Reconciler
 from imageyard.service.stores import Stores
 from jobs import drop, job_events, store_keys
 from ray_api import TOKEN, RayApi, ray_api
@@ -44,8 +45,8 @@ def dataset(tmp_path: Path) -> Dataset:
 
 
 def loop_of(dataset: Dataset, api: RayApi, time: Time | None = None, **limits: float) -> Reconciler:
-    ray = RayJobs(api.address, TOKEN, timeout=5)
-    return Reconciler(lambda: [dataset.url], ray, limits=Limits(**limits), monotonic=time or Time())  # type: ignore[arg-type]
+    ray = RayJobs(api.address, TOKEN, timeout=20)
+    return Reconciler({"acme": lambda: [dataset.url]}, ray, limits=Limits(**limits), monotonic=time or Time())  # type: ignore[arg-type]
 
 
 def submitted(dataset: Dataset, name: str = "a-job") -> job.Submission:
@@ -364,9 +365,9 @@ def test_what_somebody_put_beside_a_job_holds_up_no_other(
     if not key.endswith("submitted.json"):
         dataset.store.create("jobs/a-job/submitted.json", asked_of(dataset).encoded())
     submitted(dataset, "good-one")
-    ray = RayJobs(api.address, TOKEN, timeout=5)
+    ray = RayJobs(api.address, TOKEN, timeout=20)
     heard: list[str] = []
-    loop = Reconciler(lambda: [dataset.url], ray, heard=lambda url, name, one, said: heard.append(name))
+    loop = Reconciler({"acme": lambda: [dataset.url]}, ray, heard=lambda url, name, one, said: heard.append(name))
     for _ in range(3):
         loop.once()
         api.jobs.pop("a-job-a1", None)
@@ -424,7 +425,9 @@ def test_who_is_looked_at_first_in_turn_waits_for_room_and_takes_none_from_other
         submitted(dataset, f"job-{number}")
     submitted(other, "theirs")
     orders = iter([[dataset.url, other.url], [other.url, dataset.url]] * 2)
-    loop = Reconciler(lambda: next(orders), RayJobs(api.address, TOKEN), limits=Limits(most=2), monotonic=Time())
+    loop = Reconciler(
+        {"acme": lambda: next(orders)}, RayJobs(api.address, TOKEN), limits=Limits(most=2), monotonic=Time()
+    )
     assert (loop.once().live, loop.once().live) == (2, 2)
     assert sorted(api.jobs) == ["job-0-a1", "job-1-a1"]
     job.end(
@@ -442,7 +445,7 @@ def test_a_marker_of_a_submission_that_never_came_goes_after_an_hour(dataset: Da
     loop_of(dataset, api).once()
     assert store_keys(dataset.store, "open") == ["open/nobody"]
     late = Reconciler(
-        lambda: [dataset.url],
+        {"acme": lambda: [dataset.url]},
         RayJobs(api.address, TOKEN),
         clock=lambda: datetime.now(UTC) + timedelta(hours=2),
     )
@@ -488,9 +491,12 @@ def test_what_is_submitted_again_while_its_old_marker_is_swept_away_is_handed_ov
     """The first try died an hour ago between the marker and the submission."""
     dataset.store.create("open/a-job", b"")
     store = Meanwhile(dataset.store._backend, dataset.url)
-    ray = RayJobs(api.address, TOKEN, timeout=5)
+    ray = RayJobs(api.address, TOKEN, timeout=20)
     late = Reconciler(
-        lambda: [dataset.url], ray, clock=lambda: datetime.now(UTC) + timedelta(hours=2), stores=OneStore(store)
+        {"acme": lambda: [dataset.url]},
+        ray,
+        clock=lambda: datetime.now(UTC) + timedelta(hours=2),
+        stores=OneStore(store),
     )
     if who == "client":  # it has seen its marker, and puts the submission there in a moment
         store.before, store.then = ("create", "jobs/a-job/submitted.json"), late.once
@@ -513,7 +519,7 @@ def test_a_submission_without_a_marker_is_mended_by_asking_again(dataset: Datase
 def test_a_dataset_that_cannot_be_read_holds_up_no_other(dataset: Dataset, api: RayApi) -> None:
     submitted(dataset)
     ray = RayJobs(api.address, TOKEN)
-    found = Reconciler(lambda: ["ftp://nowhere", dataset.url], ray).once()
+    found = Reconciler({"acme": lambda: ["ftp://nowhere", dataset.url]}, ray).once()
     assert list(api.jobs) == ["a-job-a1"]
     assert len(found.troubles) == 1
 
@@ -533,7 +539,7 @@ def test_a_wrong_token_is_told_and_not_shown(dataset: Dataset, api: RayApi, toke
     with pytest.raises(ClusterError, match="RAY_AUTH_TOKEN") as raised:
         ray.check()
     assert "wrong" not in str(raised.value)
-    assert Reconciler(lambda: [dataset.url], ray).once().away is not None
+    assert Reconciler({"acme": lambda: [dataset.url]}, ray).once().away is not None
     assert state(dataset) == "submitted"
 
 

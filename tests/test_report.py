@@ -164,7 +164,7 @@ RICH = Report(
     likenesses=(Alike((KEPT, MIRRORED), apart=Apart("semantic", 0.07, 0.1)),),
     foreign=(Alike((), (KNOWN,), apart=Apart("copy", 3, 31), other=EVAL),),
     promises=("copy: every pair up to 31 bits was compared (exact); 12 of 12 sampled pairs found",),
-    split=(("images", (("train", "1,204"), ("test", "61"))), ("folds", "4, 4, 3")),
+    split=(("Leaks", ("near copies: 1,204 images compared, no two alike",)), ("Images in each fold", ("4, 4, 3",))),
     rewordings=REWORDINGS,
     counted=1025,
     per_image=((0, 2), (3, 40), (19, 20)),
@@ -294,10 +294,8 @@ FIELDS: dict[str, Callable[[str], Report]] = {
     "axis of a cross": lambda word: coverage(crosses=(replace(COVERAGE.crosses[0], first=word),)),
     "outlier": lambda word: coverage(looks=replace(LOOKS, outliers=(Outlier(word, 0.5),))),
     "shot": lambda word: coverage(next_shots=(Shot(word, None, None, 0, 1),)),
-    "split name": lambda word: replace(EMPTY, split=((word, "1"),)),
-    "split text": lambda word: replace(EMPTY, split=(("folds", word),)),
-    "split inner name": lambda word: replace(EMPTY, split=(("images", ((word, "1"),)),)),
-    "split inner text": lambda word: replace(EMPTY, split=(("images", (("train", word),)),)),
+    "split heading": lambda word: replace(EMPTY, split=((word, ("1",)),)),
+    "split sentence": lambda word: replace(EMPTY, split=(("Labels", (word,)),)),
 }
 
 
@@ -398,8 +396,8 @@ def test_a_report_of_nothing_shows_its_head_and_no_section() -> None:
         "s3://bucket/datasets/eval@12 copy 3 of 31 bits",
         "also again.png",
         "12 of 12 sampled pairs found",
-        "images train 1,204 test 61",
-        "folds 4, 4, 3",
+        "Leaks near copies: 1,204 images compared, no two alike",
+        "Images in each fold 4, 4, 3",
         "the shorter side is 133 px; 256 px are needed",
         "images read 1,204",
         "seconds 41.38",

@@ -14,8 +14,6 @@ from imageyard.ray_jobs.recipe import parse_recipe
 from imageyard.ray_jobs.worker import Place
 from jobs import DATE, by_name, drop, go, job_events, manifests, reason, recipe, roles, samples_of, store_keys
 
-ROTATED = Image.Transpose.ROTATE_90
-
 
 @pytest.fixture
 def dataset(tmp_path: Path) -> Dataset:

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from imageyard.manifests import Dataset, Sample, Version
+from imageyard.manifests import Dataset, Sample
 from imageyard.manifests.errors import ImageyardError
 from imageyard.manifests.version import ROLES
 from imageyard.ray_jobs.statistics import MOST_CLASSES, MOST_TAGS, TOP_TAGS, counted, statistics, statistics_key
 from imageyard.service.counting import counted_apart
 from imageyard.service.reading import MOST_COUNTING, BusyError, Reading
-from jobs import drop, go, recipe, store_keys
+from jobs import drop, go, newest, recipe, store_keys
 from pictures import corrupt, photo
 from versions import committed
 
@@ -28,12 +28,6 @@ def dataset(tmp_path: Path, models: Path) -> Dataset:
     steps += [{"tag": {"model": str(models / "sentinel")}}, {"split": {"test": 0.3}}]
     go(made, recipe(made, *steps), models)
     return made
-
-
-def newest(dataset: Dataset) -> Version:
-    version = dataset.newest()
-    assert version is not None
-    return version
 
 
 def test_the_numbers_are_those_of_the_lines(dataset: Dataset) -> None:

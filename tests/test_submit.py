@@ -18,7 +18,8 @@ from imageyard.manifests import Dataset
 from imageyard.manifests.errors import ClusterError
 from imageyard.ray_jobs import job
 from imageyard.ray_jobs.submit import RayJobs, ray_id
-from imageyard.service.reconcile import Limits, Reconciler
+from imageyard.service.one_job import Limits
+from imageyard.service.reconcile import Reconciler
 from jobs import by_name, drop, job_events, store_keys
 from ray_head import RayHead, running_head
 
@@ -56,7 +57,7 @@ def submitted(dataset: Dataset, *more: Any, **options: Any) -> job.Submission:
 
 
 def loop_of(dataset: Dataset, head: RayHead, **limits: float) -> Reconciler:
-    return Reconciler(lambda: [dataset.url], head.jobs(), limits=Limits(**limits))  # type: ignore[arg-type]
+    return Reconciler({"acme": lambda: [dataset.url]}, head.jobs(), limits=Limits(**limits))  # type: ignore[arg-type]
 
 
 def until(loop: Reconciler, reached: Callable[[], bool]) -> None:

@@ -1,18 +1,16 @@
 """What the tags of a version are in numbers."""
 
-import json
 import math
 import time
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
+from command_line import invoke
 from imageyard.manifests import Dataset, Sample
 from imageyard.ray_jobs.analysis.near_tags import near_tags, one_letter_apart
 from imageyard.ray_jobs.analysis.said import reading
 from imageyard.ray_jobs.analysis.tag_numbers import TagNumbers, tag_numbers
-from imageyard.service.cli import app
 from said import committed, sample, tagged, texts
 
 
@@ -232,12 +230,6 @@ def dataset(tmp_path: Any) -> Dataset:
     return dataset
 
 
-def invoke(*arguments: str) -> str:
-    result = CliRunner().invoke(app, list(arguments), catch_exceptions=False)
-    assert result.exit_code == 0
-    return str(result.output)
-
-
 def test_the_command_prints_tables_and_escapes_what_people_named(dataset: Dataset) -> None:
     printed = invoke("tags", dataset.url, "--top", "3", "--trigger", "sks")
     for words in ("1girl", "66.7 %", "day + night", "no trigger sks", "3 of 5", "[bold]x", "0.800"):
@@ -247,7 +239,7 @@ def test_the_command_prints_tables_and_escapes_what_people_named(dataset: Datase
 
 
 def test_the_command_says_the_whole_vocabulary_in_json(dataset: Dataset) -> None:
-    said = json.loads(invoke("tags", dataset.url, "-v", "1", "--json"))
+    said = invoke("tags", dataset.url, "-v", "1", "--json")
     assert (said["version"], said["vocabulary"], len(said["tags"])) == (1, 5, 5)
     assert said["conflicts"][0]["affected"] == {"images": 1, "names": ["2.png"]}
 

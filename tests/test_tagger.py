@@ -24,6 +24,7 @@ from imageyard.ray_jobs.extractors.tagger import Tagger
 from imageyard.ray_jobs.models import efficientnet, table
 from imageyard.ray_jobs.models.files import digest, locate
 from imageyard.ray_jobs.models.onnx_tagger import OnnxTagger
+from pictures import noise
 from sentinel import ROWS, build_sentinel
 
 EFFICIENTNET = "efficientnet-lite0"
@@ -37,11 +38,6 @@ def decoded(image: Image.Image) -> Decoded:
     file = io.BytesIO()
     image.save(file, "PNG")
     return decode(file.getvalue())
-
-
-def noise(seed: int, size: tuple[int, int] = (448, 448)) -> Image.Image:
-    values = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
-    return Image.fromarray(values)
 
 
 def sample_picture(name: str) -> Decoded:
@@ -430,8 +426,8 @@ def test_a_worker_whose_files_are_not_those_of_the_plan_refuses_to_load(tmp_path
 )
 def test_defaults_are_the_models_own(tmp_path: Path, name: str, threshold: float, rating: bool) -> None:
     tagger = Tagger.locate(name, folder=build_sentinel(tmp_path / name).parent)
-    assert (tagger.default_threshold, tagger.has_rating) == (threshold, rating)
-    assert tagger.default_character_threshold == 0.85
+    assert tagger.default_thresholds == {"general": threshold, "character": 0.85}
+    assert tagger.has_rating == rating
 
 
 def test_naming_a_tagger_loads_no_runtime() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import pickle
 import shutil
@@ -29,6 +28,7 @@ from imageyard.ray_jobs.models.torch_embedder import TorchEmbedder
 from imageyard.ray_jobs.work import Item, Shard
 from imageyard.ray_jobs.worker import Place, Worker
 from sentinel import build_embedder
+from tiny import changed
 
 BUILDS: dict[str, Callable[[Path], Path]] = {
     "clip": tiny.build_clip,
@@ -171,11 +171,6 @@ def test_a_tower_that_is_not_here_says_where_to_put_it(tmp_path: Path) -> None:
             Embedding.locate("dinov2-base", folder=tmp_path)
     with pytest.raises(ModelError, match=r"no model\.onnx and no embedding\.json"):
         Embedding.locate("./nowhere", folder=tmp_path)
-
-
-def changed(folder: Path, name: str, **said: Any) -> None:
-    path = folder / name
-    path.write_text(json.dumps(json.loads(path.read_text()) | said))
 
 
 def without_projection(folder: Path) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from typer.testing import CliRunner
 
+from command_line import invoke
 from cuts import FailingStore, PowerCut
 from imageyard.manifests import Dataset, Sample, Store, Version
 from imageyard.manifests.chunks import Chunks
@@ -32,7 +33,7 @@ from imageyard.ray_jobs.statistics import statistics
 from imageyard.ray_jobs.undoing import undo
 from imageyard.ray_jobs.verdicts import Acted, Acting, act
 from imageyard.service.cli import app
-from jobs import by_name, drop, go, job_events, manifests, reason, recipe, roles
+from jobs import by_name, drop, go, job_events, manifests, newest, reason, recipe, roles
 from pictures import corrupt, photo, recompressed
 
 NOW = datetime(2026, 2, 1, 12, 0, tzinfo=UTC)
@@ -65,12 +66,6 @@ def dataset(tmp_path: Path, models: Path) -> Dataset:
     drop(made, {**PICTURES, "normal/b.txt": b"a cat on a sofa"})
     go(made, recipe(made, *steps(models)), models)
     return made
-
-
-def newest(dataset: Dataset) -> Version:
-    version = dataset.newest()
-    assert version is not None
-    return version
 
 
 def at(dataset: Dataset, name: str) -> tuple[str, Sample]:
@@ -597,21 +592,15 @@ def test_whatever_a_person_says_stands_after_whatever_recipe(
             assert (sample.metadata("anomaly-label") or {})["class-name"] == "anomaly"
 
 
-def invoke(*arguments: str) -> str:
-    result = CliRunner().invoke(app, list(arguments), catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    return result.output
-
-
 def test_the_command_line_acts_and_tells_the_numbers(dataset: Dataset) -> None:
     one, other = at(dataset, "e.jpg")[1].key, at(dataset, "normal/b.jpg")[1].key
-    told = json.loads(invoke("act", dataset.url, "reject", one, other, "--reason", "dark", "--json"))
+    told = invoke("act", dataset.url, "reject", one, other, "--reason", "dark", "--json")
     assert told == {"dataset": dataset.url, "version": 2, "changed": sorted([one, other])}
     assert "says so already" in invoke("act", dataset.url, "reject", one, "--reason", "dark")
     label = ("act", dataset.url, "label", one, "--attribute", "quality", "--class", "good", "--new")
     assert "committed version 3" in invoke(*label)
     assert at(dataset, "e.jpg")[1].metadata("quality") is not None
-    numbers = json.loads(invoke("show", dataset.url, "--statistics", "--json"))
+    numbers = invoke("show", dataset.url, "--statistics", "--json")
     assert numbers["labels"]["quality"]["images"] == 1
     assert "quality" in invoke("show", dataset.url, "--statistics")
 

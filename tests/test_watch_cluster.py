@@ -155,7 +155,7 @@ def head() -> Iterator[RayHead]:
 
 @pytest.mark.cluster
 def test_on_a_real_ray_head_a_drop_becomes_a_version(dataset: Dataset, head: RayHead) -> None:
-    loop = Reconciler(lambda: [dataset.url], head.jobs())
+    loop = Reconciler({"acme": lambda: [dataset.url]}, head.jobs())
     watcher = Watcher(lambda: [watched(dataset)], ClusterRunner(loop.once), pace=Pace(once=True))
     watcher.run()
     assert watcher.counts.failures == 0

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,29 +11,33 @@ import pytest
 
 import pictures
 from imageyard.manifests import Dataset
+from imageyard.ray_jobs import job
 from imageyard.ray_jobs.engine import LocalEngine
 from imageyard.ray_jobs.recipe import parse_recipe
 from imageyard.service.catalog import Catalog
 from imageyard.service.deployment import Deployment, Key, Tenant, digest_of
 from imageyard.service.stores import Stores
+from imageyard.service.watch.cluster import AT_ONCE, ClusterRunner
 from imageyard.service.watch.lying import Watched
 from imageyard.service.watch.runners import LocalRunner
-from imageyard.service.watch.tenants import watch, watched_in
+from imageyard.service.watch.tenants import Wanted, watch
 from imageyard.service.watch.watcher import Pace, Watcher
 from imageyard.service.watch.windows import Rule
-from jobs import DATE, drop, roles
+from jobs import DATE, drop, roles, store_keys
+from silent import silent_s3
+from test_jobs import attempt
 
 INGEST = {"steps": ["ingest"]}
 
 
 class Yard:
-    """Two tenants of a deployment over a folder."""
+    """Two tenants of a deployment over a folder, or elsewhere."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **prefixes: str) -> None:
         tenants = [
             Tenant(
                 name=name,
-                prefix=(folder / name).as_uri(),
+                prefix=prefixes.get(name, (folder / name).as_uri()),
                 keys=(Key(name="key", sha256=digest_of(f"iy_{name}-{'x' * 40}"), scopes=("read",)),),
             )
             for name in ("acme", "zoo")
@@ -50,9 +55,19 @@ class Yard:
     def tell(self, kind: str, **said: Any) -> None:
         self.said.append((kind, said))
 
+    def wanted(self, *, slow: float = 55) -> Wanted:
+        return Wanted(self.deployment, self.catalog, tell=self.tell, slow=slow)
+
     def watched(self) -> list[str]:
-        found = watched_in(self.deployment, self.catalog, tell=self.tell)
+        found = self.wanted().read()
         return [one.url.rsplit("/", 2)[-2] + "/" + one.url.rsplit("/", 1)[-1] for one in found]
+
+
+def until(reached: Callable[[], bool]) -> None:
+    end = time.monotonic() + 120
+    while not reached():
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 @pytest.fixture
@@ -65,6 +80,7 @@ def test_what_settings_say_is_watched_and_nothing_else(yard: Yard) -> None:
     yard.create("acme", "idle", recipe=INGEST, watch=False)
     yard.create("zoo", "apes")
     assert yard.watched() == ["acme/cats", "zoo/apes"]
+    assert [one.tenant for one in yard.wanted().read()] == ["acme", "zoo"]
     settings = yard.catalogs["acme"].settings("cats")
     assert settings is not None
     yard.catalogs["acme"].change(settings, by="the test", watch=False)
@@ -85,12 +101,11 @@ def test_settings_that_nobody_can_read_stop_no_other_tenant_and_nothing_that_was
     yard.create("acme", "cats", recipe=INGEST)
     yard.create("zoo", "apes", recipe=INGEST)
     broken = tmp_path / "acme" / "cats" / "settings" / f"{2:020d}.json"
-    known: dict[str, list[Watched]] = {}
+    wanted = yard.wanted()
     for before, text in ((False, None), (True, "garbage")):
         if text is not None:
             broken.write_text(text)
-        found = watched_in(yard.deployment, yard.catalog, tell=yard.tell, known=known)
-        assert [one.url.rsplit("/", 1)[-1] for one in found] == ["cats", "apes"], before
+        assert [one.url.rsplit("/", 1)[-1] for one in wanted.read()] == ["cats", "apes"], before
     assert [kind for kind, _ in yard.said] == ["datasets"]
     assert yard.watched() == ["zoo/apes"]  # by who has never seen it otherwise
 
@@ -101,10 +116,86 @@ def test_a_tenant_whose_store_fails_stops_no_other(tmp_path: Path) -> None:
     yard.create("zoo", "apes", recipe=INGEST)
     assert yard.watched() == ["zoo/apes"]
     assert [(kind, said["tenant"]) for kind, said in yard.said] == [("datasets", "acme")]
-    url = f"{yard.deployment.tenants[0].prefix}/cats"
-    known = {"acme": [Watched(parse_recipe(INGEST, where="test", dataset=url), INGEST)]}
-    found = watched_in(yard.deployment, yard.catalog, tell=yard.tell, known=known)
-    assert [one.url for one in found] == [url, f"{yard.deployment.tenants[1].prefix}/apes"]
+
+
+def test_settings_of_others_are_read_while_the_store_of_one_tenant_does_not_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    yard = Yard(tmp_path, acme="s3://bucket/acme")
+    wanted = yard.wanted(slow=0.1)
+    with silent_s3(monkeypatch) as silent:
+        for name in ("apes", "bees"):
+            yard.create("zoo", name, recipe=INGEST)
+            until(lambda name=name: any(one.url.endswith(name) for one in wanted.read()))  # type: ignore[misc]
+        assert silent.asked.wait(120)
+        assert {said["tenant"] for _, said in yard.said} <= {"acme", "zoo"}
+        assert all("no answer within 0.1 s" in said["error"] for _, said in yard.said)
+        silent.answers.set()
+        until(lambda: len(wanted.read()) == 2 and "permission denied" in yard.said[-1][1]["error"])
+
+
+def test_a_drop_of_one_tenant_is_taken_in_while_the_stores_of_others_do_not_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of one of them did not answer before anybody knew what is watched, those of the other only since then."""
+    dataset = Dataset.open((tmp_path / "zoo" / "apes").as_uri())
+    drop(dataset, {"a.jpg": pictures.photo(1, (48, 48))})
+    yard = Yard(tmp_path, acme="s3://bucket/acme")
+    yard.create("zoo", "apes", recipe=INGEST)
+    urls = [f"s3://bucket/owls/{number}" for number in range(40)]
+    owls = [Watched(parse_recipe(INGEST, where="test", dataset=url), INGEST, "owls") for url in urls]
+    wanted = yard.wanted(slow=0.1)
+    with silent_s3(monkeypatch) as silent:
+        until(lambda: len(wanted.read()) == 1)
+        runner = LocalRunner(LocalEngine, tmp_path, date=DATE)
+        watcher = Watcher(lambda: [*owls, *wanted.read()], runner, pace=Pace(Rule(0.1, 10), every=1), tell=yard.tell)
+
+        def taken_in() -> bool:
+            watcher.turn()
+            return bool(dataset.numbers())
+
+        until(taken_in)
+        assert silent.asked.is_set()
+        assert [said for kind, said in yard.said if kind == "failed"] == []  # all the while the others were waited for
+        watcher.end()
+
+
+def test_long_windows_of_one_tenant_leave_places_for_those_of_others(tmp_path: Path, models: Path) -> None:
+    class Clock:
+        now = 1000.0
+
+        def __call__(self) -> float:
+            return self.now
+
+    names = [*(("acme", f"cats-{number}") for number in range(AT_ONCE + 1)), ("zoo", "apes")]
+    datasets = [Dataset.open((tmp_path / tenant / name).as_uri()) for tenant, name in names]
+    for dataset in datasets:
+        drop(dataset, {"a.jpg": pictures.photo(1, (48, 48))})
+    watched = [
+        Watched(parse_recipe(INGEST, where="test", dataset=dataset.url), INGEST, tenant)
+        for dataset, (tenant, _) in zip(datasets, names, strict=True)
+    ]
+    *ours, theirs = datasets
+
+    def tend() -> None:
+        """Only those of the other tenant ever come to an end."""
+        for key in store_keys(theirs.store, "open"):
+            attempt(theirs, job.submission(theirs.store, key.rsplit("/", 1)[-1]), models)
+
+    clock, stopping = Clock(), threading.Event()
+    runner = ClusterRunner(tend, pause=lambda seconds: stopping.wait(0.05))
+    watcher = Watcher(lambda: watched, runner, pace=Pace(Rule(30, 10), every=1000), clock=clock, pause=stopping.wait)
+
+    def going() -> int:
+        watcher.turn()
+        return sum(bool(store_keys(dataset.store, "open")) for dataset in ours)
+
+    until(lambda: going() == 0 and watcher.counts.found == len(datasets))
+    clock.now += 31
+    until(lambda: going() == AT_ONCE // 4 and theirs.numbers() == [1])
+    assert watcher.counts.windows == AT_ONCE // 4 + 1
+    watcher.stop()
+    watcher.end()
 
 
 def test_a_drop_of_a_watched_dataset_is_taken_in_until_the_service_stops(yard: Yard, tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """Versions for tests, committed without a recipe."""
 
+from typing import Any
+
 from imageyard.manifests import Dataset, Sample, Version
 from imageyard.manifests.dataset import Draft
 from imageyard.manifests.version import Role
@@ -15,8 +17,9 @@ def committed(dataset: Dataset, samples: Held) -> Version:
     return version
 
 
-def recorded(parent: Version | None, draft: Draft) -> Version:
-    return Version(
+def recorded(parent: Version | None, draft: Draft, **said: Any) -> Version:
+    """The record of a draft that follows `parent`; `said` are the members that matter to a test."""
+    plain = Version(
         number=parent.number + 1 if parent else 1,
         transaction=draft.transaction,
         parent=parent.number if parent else None,
@@ -30,3 +33,4 @@ def recorded(parent: Version | None, draft: Draft) -> Version:
         manifests=dict(draft.manifests),
         consumed=draft.consumed,
     )
+    return plain.model_copy(update=said)

@@ -17,7 +17,7 @@ from peers_options import Option
 from imageyard.manifests import Dataset, Sample
 from imageyard.ray_jobs.canonical import decode
 from imageyard.ray_jobs.models.files import locate
-from imageyard.ray_jobs.models.onnx_tagger import OnnxTagger, read_labels
+from imageyard.ray_jobs.models.onnx_tagger import OnnxTagger
 from imageyard.ray_jobs.tag_text import underscored
 from imageyard.ray_jobs.tagging.overlap import IMPLICATIONS
 from jobs import by_name, drop, go, recipe
@@ -149,10 +149,6 @@ def our_scores(model: Path, pictures: Sequence[Path]) -> dict[Path, np.ndarray]:
     """The model's output for each picture as we prepare it."""
     tagger = OnnxTagger(locate(str(model), folder=model.parent))
     return {path: tagger.scores(tagger.prepare(decode(path.read_bytes()))[None])[0] for path in pictures}
-
-
-def labels(model: Path) -> Sequence[str]:
-    return read_labels(model / "selected_tags.csv").tags
 
 
 def _scored(sample: Sample) -> dict[str, float]:

@@ -12,12 +12,9 @@ from imageyard.manifests.sample import Sample
 from imageyard.manifests.store import Store
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from imageyard.manifests.dataset import Dataset
     from imageyard.manifests.order import EpochOrder
-    from imageyard.manifests.version import ManifestEntry
+    from imageyard.manifests.rows import Rows
 
 
 class Fetched(NamedTuple):
@@ -32,18 +29,10 @@ class Fetcher:
     """Reads lines and images by position, in threads, keeping the ranges used last."""
 
     def __init__(
-        self,
-        dataset: Dataset,
-        entry: ManifestEntry,
-        kept: list[NDArray[np.uint32]] | None,
-        order: EpochOrder,
-        pool: ThreadPoolExecutor,
-        *,
-        ranges: int,
+        self, dataset: Dataset, rows: Rows, order: EpochOrder, pool: ThreadPoolExecutor, *, ranges: int
     ) -> None:
         self._dataset = dataset
-        self._entry = entry
-        self._kept = kept
+        self._rows = rows
         self._order = order
         self._pool = pool
         self._most = ranges
@@ -57,15 +46,14 @@ class Fetcher:
         lines = self._ranges.pop(place.range, None)
         if lines is None:
             # Before the first sample that waits for it in the pool's queue, so no thread waits for ever.
-            lines = self._pool.submit(self._dataset.read_range, self._entry, place.range)
+            lines = self._pool.submit(self._dataset.read_range, self._rows.entry, place.range)
         self._ranges[place.range] = lines
         if len(self._ranges) > self._most:
             self._ranges.popitem(last=False)
-        row = place.row if self._kept is None else int(self._kept[place.range][place.row])
-        return self._pool.submit(self._fetch, lines, place.range, row)
+        return self._pool.submit(self._fetch, lines, place.range, self._rows.line(place))
 
     def _fetch(self, lines: Future[list[Sample]], nth: int, row: int) -> Fetched:
-        where = f"{self._dataset.store.address(self._entry.key)}, range {nth}, line {row + 1}"
+        where = f"{self._dataset.store.address(self._rows.entry.key)}, range {nth}, line {row + 1}"
         sample = Sample.parse(lines.result()[row].line, where=where)
         store, key = self._located(sample.source_ref, where)
         try:

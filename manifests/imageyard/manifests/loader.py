@@ -15,29 +15,27 @@ and every image of its own share once; images are fetched ahead by threads and d
 
 from __future__ import annotations
 
-import hashlib
 import multiprocessing
 import os
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import Any, TypedDict, cast
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from imageyard.manifests.dataset import Dataset
-from imageyard.manifests.errors import ImageyardError, ManifestError, VersionError
+from imageyard.manifests.errors import ImageyardError, VersionError
 from imageyard.manifests.example import Example, canonical, collate, decoded, example, to_tensor
 from imageyard.manifests.fetcher import Fetched, Fetcher
 from imageyard.manifests.order import EpochOrder, Reader, slots, steps, wrapped
+from imageyard.manifests.rows import Rows
 from imageyard.manifests.sample import Sample
-from imageyard.manifests.version import ManifestEntry, Role, Version
+from imageyard.manifests.version import Role
 
 __all__ = ["THREADS", "Batches", "Example", "State", "VersionStream", "canonical", "collate", "to_tensor"]
 
@@ -109,10 +107,8 @@ class VersionStream(IterableDataset[Example]):
         self.rank, self.world = _place_among_ranks(rank, world)
         _refuse_impossible(self)
         record = opened.version(version)
-        self._entry = _entry(opened, record, role)
-        self._kept = None if keep is None else _kept(opened.read(record, role), self._entry, keep)
-        self._rows = [len(rows) for rows in self._kept] if self._kept is not None else _lines(self._entry)
-        if not sum(self._rows):
+        self._rows = Rows.of(opened, record, role, keep)
+        if not self._rows:
             raise ImageyardError(f"{self.url}: no sample of version {version}, role {role}, is left to train on")
         self._transform = transform or to_tensor
         self._dataset: Dataset | None = opened
@@ -136,14 +132,11 @@ class VersionStream(IterableDataset[Example]):
     @property
     def filter_hash(self) -> str:
         """sha256 of what the positions refer to; states of different ones are not interchangeable."""
-        digest = hashlib.sha256(f"{self.role} {self._entry.sha256} {self.window} {_lines(self._entry)}".encode())
-        for rows in self._kept or ():
-            digest.update(len(rows).to_bytes(8, "little") + rows.astype("<u4").tobytes())
-        return digest.hexdigest()
+        return self._rows.digest(role=self.role, window=self.window)
 
     def __len__(self) -> int:
         """Samples this rank gets in a whole epoch, pads included."""
-        return steps(sum(self._rows), consumed=0, batch=self.global_batch) * self.batch_size
+        return steps(len(self._rows), consumed=0, batch=self.global_batch) * self.batch_size
 
     def batches(self, *, workers: int = 0, **options: Any) -> Batches:
         """A DataLoader of this rank's batches, its workers persistent and safely started; `options` are DataLoader's.
@@ -216,8 +209,8 @@ class VersionStream(IterableDataset[Example]):
         info = get_worker_info()
         worker, workers = (info.id, info.num_workers) if info else (0, 1)
         epoch, consumed = self._start.tolist()
-        rows = sum(self._rows)
-        order = EpochOrder(self._rows, seed=self.seed, epoch=epoch, window=self.window)
+        rows = len(self._rows)
+        order = EpochOrder(self._rows.counts, seed=self.seed, epoch=epoch, window=self.window)
         reader = Reader(self.rank, self.world, worker, workers)
         return self._examples(order, slots(rows, reader, consumed=consumed, batch=self.global_batch))
 
@@ -230,14 +223,14 @@ class VersionStream(IterableDataset[Example]):
         self.__dict__.update(state, _process=os.getpid())
 
     def _roll_over(self) -> None:
-        if self._consumed >= sum(self._rows):
+        if self._consumed >= len(self._rows):
             self._epoch, self._consumed = self._epoch + 1, 0
 
     def _examples(self, order: EpochOrder, positions: Iterator[int]) -> Iterator[Example]:
         if self._dataset is None:
             self._dataset = Dataset.open(self.url)
         pool = ThreadPoolExecutor(THREADS, thread_name_prefix="imageyard-fetch")
-        fetcher = Fetcher(self._dataset, self._entry, self._kept, order, pool, ranges=self.window)
+        fetcher = Fetcher(self._dataset, self._rows, order, pool, ranges=self.window)
         try:
             ahead: deque[tuple[int, Future[Fetched]]] = deque()
             while True:
@@ -307,30 +300,3 @@ def _refuse_impossible(stream: VersionStream) -> None:
         )
     if stream.window < 1 or stream.seed < 0:
         raise ImageyardError(f"window {stream.window}, seed {stream.seed}: at least 1 and at least 0")
-
-
-def _entry(dataset: Dataset, version: Version, role: Role) -> ManifestEntry:
-    entry = version.manifests.get(role)
-    if entry is None:
-        have = ", ".join(version.manifests) or "none"
-        raise VersionError(f"{dataset.url}: version {version.number} has no role {role!r}; it has {have}")
-    size = dataset.store.head(entry.key).size
-    if size != entry.bytes:
-        raise ManifestError(
-            f"{dataset.store.address(entry.key)}: {size:,} bytes, but the version says {entry.bytes:,}; "
-            "the object was changed after its commit"
-        )
-    return entry
-
-
-def _kept(samples: Iterable[Sample], entry: ManifestEntry, keep: Callable[[Sample], bool]) -> list[NDArray[np.uint32]]:
-    """Rows of each range that pass `keep`."""
-    lines = iter(samples)
-    return [
-        np.array([row for row, sample in enumerate(islice(lines, part.lines)) if keep(sample)], dtype=np.uint32)
-        for part in entry.ranges
-    ]
-
-
-def _lines(entry: ManifestEntry) -> list[int]:
-    return [part.lines for part in entry.ranges]

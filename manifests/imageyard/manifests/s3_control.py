@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import cached_property
 from typing import Any, NamedTuple
 
 from imageyard.manifests.errors import ChangedError, NotFoundError, StoreError
@@ -50,9 +49,13 @@ class S3Control:
                 retries={"max_attempts": 3, "mode": "standard"},
                 connect_timeout=5,
                 read_timeout=60,
-                signature_version="s3v4",  # else forms are signed as in version 2, which encrypted buckets refuse
+                signature_version="s3v4",  # else it may sign as in version 2, which encrypted buckets refuse
             )
             client = session.client("s3", config=config)
+            if _is_amazons(client):
+                # Else what it signs names the bucket's global address, which sends who comes by a young bucket of
+                # most regions elsewhere, where the signature is not good, and browsers do not follow with a form.
+                client = session.client("s3", config=config.merge(Config(s3={"addressing_style": "virtual"})))
         except (BotoCoreError, ValueError) as error:
             raise StoreError(f"{url}: the AWS configuration cannot be used ({error})") from error
         if found is None:
@@ -68,9 +71,9 @@ class S3Control:
 
     @property
     def endpoint(self) -> str | None:
-        """The endpoint URL where it is not Amazon's own."""
+        """The endpoint URL where it is not one of Amazon's that the data plane finds by the region."""
         endpoint = str(self.client.meta.endpoint_url)
-        return None if ".amazonaws." in endpoint else endpoint
+        return None if endpoint.endswith(".amazonaws.com") else endpoint
 
     def get(self, key: str, etag: str | None) -> bytes:
         with self._errors(key):
@@ -126,13 +129,6 @@ class S3Control:
             )
         return Form(signed["url"], dict(signed["fields"]))
 
-    @cached_property
-    def _signer(self) -> Any:
-        """A client that signs URLs by version 4; by itself boto3 may take version 2, which many servers refuse."""
-        from botocore.config import Config
-
-        return self.session.client("s3", config=Config(signature_version="s3v4"))
-
     def sign(self, key: str, *, expires: timedelta, filename: str) -> str:
         """A presigned GET whose answer asks a browser to save it as `filename`."""
         asked = {
@@ -141,7 +137,7 @@ class S3Control:
             "ResponseContentDisposition": f'attachment; filename="{filename}"',
         }
         with self._errors(key):
-            return str(self._signer.generate_presigned_url("get_object", asked, ExpiresIn=int(expires.total_seconds())))
+            return str(self.client.generate_presigned_url("get_object", asked, ExpiresIn=int(expires.total_seconds())))
 
     def _remove_after_look(self, entry: Entry) -> bool:
         """For servers without conditional deletion: a moment lies between the look and the deletion."""
@@ -170,6 +166,11 @@ class S3Control:
             raise StoreError(f"{where}: {error}") from error
         except BotoCoreError as error:
             raise StoreError(f"{where}: {error}") from error
+
+
+def _is_amazons(client: Any) -> bool:
+    """Whether a client speaks with Amazon's own S3."""
+    return ".amazonaws." in str(client.meta.endpoint_url)
 
 
 def _status(error: Any) -> int:

@@ -5,47 +5,28 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import unquote, urlsplit
 
 import obstore
 from obstore import exceptions as raised
-from obstore.store import AzureStore, GCSStore, LocalStore, MemoryStore, from_url
+from obstore.store import LocalStore, MemoryStore
 
-from imageyard.manifests.errors import ChangedError, ExistsError, NotFoundError, StoreError
+from imageyard.manifests.errors import ExistsError, NotFoundError, StoreError
 from imageyard.manifests.s3_control import Entry, Form, S3Control
+from imageyard.manifests.store_errors import as_ours
+from imageyard.manifests.store_opening import on_s3, opened
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer as Buffer
-    from obstore.store import ClientConfig, ObjectStore, RetryConfig
+    from obstore.store import ObjectStore
 
 __all__ = ["Entry", "Form", "Store", "Writer"]
 
 PART = 1024 * 1024
 """Bytes fetched at a time where parts of an object are read."""
-NO_BUCKET = "there is no such bucket; create it, or correct the URL"
-_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-SCHEMES = ("s3", "gs", "az", "file", "memory")
-_MEMORY: dict[str, MemoryStore] = {}
-_CLIENT: ClientConfig = {
-    "connect_timeout": timedelta(seconds=5),
-    "timeout": timedelta(seconds=60),
-    "allow_http": True,
-}
-_PATIENT: RetryConfig = {
-    "max_retries": 8,
-    "retry_timeout": timedelta(seconds=60),
-    "backoff": {"init_backoff": timedelta(milliseconds=100), "max_backoff": timedelta(seconds=5), "base": 2},
-}
-_HASTY: RetryConfig = {
-    "max_retries": 1,
-    "retry_timeout": timedelta(seconds=5),
-    "backoff": {"init_backoff": timedelta(milliseconds=100), "max_backoff": timedelta(seconds=1), "base": 2},
-}
 
 
 class Store:
@@ -65,43 +46,8 @@ class Store:
 
         `hasty` gives up after seconds instead of a minute: for the first look at a store.
         """
-        try:
-            parts = urlsplit(url)
-        except ValueError as error:
-            raise StoreError(f"{url}: not a URL ({error})") from error
-        if parts.scheme not in SCHEMES:
-            raise StoreError(
-                f"{url}: not a URL of a store; it must begin with one of s3:// gs:// az:// file:// memory://"
-            )
-        prefix = unquote(parts.path).strip("/")
-        if any(segment in ("", ".", "..") for segment in prefix.split("/")) and prefix:
-            raise StoreError(f"{url}: the path has an empty, '.' or '..' segment; write it without")
-        retry = _HASTY if hasty else _PATIENT
-        if parts.scheme == "memory":
-            shared = _MEMORY.setdefault(f"{parts.netloc}/{prefix}", MemoryStore())
-            return cls(shared, url)
-        if parts.scheme == "file":
-            if parts.netloc:
-                raise StoreError(f"{url}: a file URL has three slashes, such as file:///data/cats")
-            folder = Path("/") / prefix
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise StoreError(f"{url}: the folder cannot be made ({error.strerror})") from error
-            return cls(LocalStore(folder), url)
-        if not parts.netloc:
-            raise StoreError(f"{url}: no bucket; write {parts.scheme}://bucket/path")
-        if not _BUCKET.fullmatch(parts.netloc):
-            raise StoreError(f"{url}: {parts.netloc!r} is not the name of a bucket")
-        if parts.scheme == "s3":
-            control = S3Control.open(parts.netloc, prefix, url=url)
-            return cls(_s3_store(control, retry), url, s3=control)
-        try:
-            backend = from_url(url, client_options=_CLIENT, retry_config=retry)
-        except (raised.BaseError, ValueError) as error:
-            raise StoreError(f"{url}: cannot be opened ({_brief(error)}); check the account settings") from error
-        assert isinstance(backend, GCSStore | AzureStore)  # noqa: S101  # by the scheme; for the type checker
-        return cls(backend, url)
+        backend, control = opened(url, hasty=hasty)
+        return cls(backend, url, s3=control)
 
     def below(self, folder: str) -> Store:
         """The store of a folder of this one, with the same session: on S3 a small part of the cost of opening it."""
@@ -109,7 +55,7 @@ class Store:
         if self._s3 is None or _unaddressable(folder):
             return Store.open(url)
         control = self._s3.below(folder)
-        return Store(_s3_store(control, _PATIENT), url, s3=control)
+        return Store(on_s3(control), url, s3=control)
 
     def address(self, key: str) -> str:
         """The URL of `key`, as a manifest's source-ref writes it."""
@@ -256,25 +202,8 @@ class Store:
             "Google Cloud Storage, Azure, SeaweedFS or Ceph"
         )
 
-    @contextmanager
-    def _errors(self, key: str) -> Iterator[None]:
-        where = self.address(key)
-        try:
-            yield
-        except (raised.NotFoundError, FileNotFoundError) as error:
-            if "NoSuchBucket" in str(error):
-                raise StoreError(f"{where}: {NO_BUCKET}") from error
-            raise NotFoundError(f"{where}: there is no such object") from error
-        except raised.AlreadyExistsError as error:
-            raise ExistsError(f"{where}: already there") from error
-        except raised.PreconditionError as error:
-            raise ChangedError(f"{where}: changed since it was listed") from error
-        except (raised.PermissionDeniedError, raised.UnauthenticatedError, PermissionError) as error:
-            raise StoreError(
-                f"{where}: permission denied ({_brief(error)}); check the credentials and the policy"
-            ) from error
-        except (raised.BaseError, OSError) as error:
-            raise StoreError(f"{where}: {_explained(error)}") from error
+    def _errors(self, key: str) -> AbstractContextManager[None]:
+        return as_ours(self.address(key))
 
 
 class _Parts(io.RawIOBase):
@@ -313,21 +242,6 @@ class Writer:
             self._stream.write(data)
 
 
-def _s3_store(control: S3Control, retry: RetryConfig) -> ObjectStore:
-    from obstore.auth.boto3 import Boto3CredentialProvider
-    from obstore.store import S3Store
-
-    return S3Store(
-        control.bucket,
-        prefix=control.prefix or None,
-        credential_provider=Boto3CredentialProvider(control.session, ttl=timedelta(minutes=10)),
-        region=control.session.region_name or "us-east-1",
-        client_options=_CLIENT,
-        retry_config=retry,
-        **cast(Any, {"endpoint": control.endpoint} if control.endpoint else {}),
-    )
-
-
 def _entry(meta: Mapping[str, Any]) -> Entry:
     return Entry(meta["path"], meta["size"], meta["e_tag"] or "", meta["last_modified"])
 
@@ -335,22 +249,3 @@ def _entry(meta: Mapping[str, Any]) -> Entry:
 def _unaddressable(key: str) -> bool:
     """Whether the data plane refuses a key that S3 allows: of an odd segment, or with a control character in it."""
     return any(segment in ("", ".", "..") for segment in key.split("/")) or _CONTROL.search(key) is not None
-
-
-def _brief(error: Exception) -> str:
-    """The first telling line of a client's error; the rest repeats itself and may hold a signed URL."""
-    text = str(error).strip().splitlines()
-    return text[0][:200] if text else type(error).__name__
-
-
-def _explained(error: Exception) -> str:
-    text = str(error)
-    if "NoSuchBucket" in text:
-        return NO_BUCKET
-    if any(sign in text for sign in ("403 Forbidden", "401 Unauthorized", "AccessDenied", "SignatureDoesNotMatch")):
-        return "permission denied; check the credentials and the policy"
-    if "error sending request" in text or "Connect" in text or "dns error" in text:
-        return "the store cannot be reached; check the network and the endpoint URL"
-    if "Read-only file system" in text or "Permission denied" in text:
-        return "the folder cannot be written; check its owner and mode"
-    return _brief(error)

@@ -30,6 +30,7 @@ from imageyard.ray_jobs.state import (
     TEXT,
     VERDICT,
     Stamp,
+    by_person,
     labelled,
     unreadable,
     verdict_of,
@@ -208,7 +209,7 @@ def _labelled(sample: Sample, action: Label, saying: Saying) -> Sample:
 
 def _captioned(sample: Sample, text: str, saying: Saying) -> Sample:
     old = sample.metadata(CAPTION) or {}
-    if old.get("human-annotated") == "yes" and sample.value(CAPTION) == text:
+    if by_person(sample, CAPTION) and sample.value(CAPTION) == text:
         return sample
     # The object of the drop folder stays known, so that it is not taken for a new caption when it comes again.
     source = old.get(INSTEAD, old.get(ORIGIN))
@@ -217,11 +218,10 @@ def _captioned(sample: Sample, text: str, saying: Saying) -> Sample:
 
 
 def _placed(role: Role, sample: Sample, to: Role, saying: Saying) -> tuple[Role, Sample]:
-    old = sample.metadata(SPLIT) or {}
-    if old.get("human-annotated") == "yes" and sample.value(SPLIT) == to:
+    if by_person(sample, SPLIT) and sample.value(SPLIT) == to:
         return role, sample
     gone = [CONFLICT]
-    if to != "train" and (sample.metadata(FOLD) or {}).get("human-annotated") != "yes":
+    if to != "train" and not by_person(sample, FOLD):
         gone.append(FOLD)
     placed = sample.without(*gone).with_label(SPLIT, to, saying.metadata(CUSTOM))
     return ("rejected" if role == "rejected" else to), placed

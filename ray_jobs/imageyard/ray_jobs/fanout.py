@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 
 from imageyard.manifests.errors import ClusterError, ImageyardError, JobError
 from imageyard.manifests.store import Store
-from imageyard.ray_jobs.capacity import room
+from imageyard.ray_jobs.capacity import Resources, room, wanted
 from imageyard.ray_jobs.engine import Done
 from imageyard.ray_jobs.extractors.base import Extractor
 from imageyard.ray_jobs.fanout_actors import Errand, Member, Pool, Post
@@ -46,12 +46,15 @@ class RayEngine:
         actors: int | None = None,
         place: Place | None = None,
         gpus: float = 0,
+        may_come: Sequence[Resources] = (),
         distribute_from: int = DISTRIBUTE_FROM,
     ) -> None:
+        """`may_come`: the nodes that an autoscaler may have at most, if the cluster has one."""
         self._address = address
         self._actors = actors
         self._place = place or Place()
         self._gpus = gpus
+        self._may_come = may_come
         self._distribute_from = distribute_from
         self._started = False
 
@@ -92,17 +95,17 @@ class RayEngine:
         rest = [shard for shard in shards if not shard.needs_model] if self._gpus else []
         pools, taken = [], 0
         if modelled:
-            taken = min(self._room(self._gpus), len(modelled))
+            taken = min(self._wanted(self._gpus, len(modelled)), len(modelled))
             pools.append(Pool(store, Post(self._place, self._gpus, needed(modelled)), taken, modelled))
         if rest:
-            size = min(max(1, self._room(0) - taken), len(rest))
+            size = min(max(1, self._wanted(0, len(rest)) - taken), len(rest))
             pools.append(Pool(store, Post(replace(self._place, gpu=False), 0, needed(rest)), size, rest))
         _Run(store, pools, done).work(sum(len(shard.items) for shard in shards))
 
     def check(self, store: Store, extractors: Sequence[Extractor]) -> None:
         """In an actor like those that will work, which is let go again."""
         self._start_for(store)
-        self._room(self._gpus)
+        self._wanted(self._gpus, 1)
         pool = Pool(store, Post(self._place, self._gpus, tuple(extractors)), 1, ())
         _Run(store, [pool], lambda tally: None).check(pool)
 
@@ -139,17 +142,17 @@ class RayEngine:
                 ) from error
             self._started = True
 
-    def _room(self, gpus: float) -> int:
-        """How many actors with `gpus` GPUs there may be, at least one: if there is no room now, nodes may be added."""
+    def _wanted(self, gpus: float, shards: int) -> int:
+        """How many actors with `gpus` GPUs to ask for, at least one. Raises JobError if there can never be one."""
         if gpus > 1 and gpus != int(gpus):
             raise JobError(f"{gpus:g} GPUs an actor: Ray gives a share of one GPU, or whole ones; say 1, 2 or 0.5")
         nodes = _nodes()
-        if gpus and all(node.get("GPU", 0) < gpus for node in nodes):
+        if gpus and all(node.get("GPU", 0) < gpus for node in (*nodes, *self._may_come)):
             raise JobError(
                 f"{gpus:g} GPUs an actor were asked for, but this Ray cluster has none to give: no node has as many; "
                 "leave out --gpus, or add a GPU node"
             )
-        return self._actors or max(1, room(nodes, cpus=self._place.cpus, gpus=gpus))
+        return self._actors or wanted(nodes, self._may_come, cpus=self._place.cpus, gpus=gpus, shards=shards)
 
 
 class _Run:

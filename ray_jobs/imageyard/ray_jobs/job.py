@@ -5,19 +5,30 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from imageyard.manifests.errors import ExistsError, JobError, JobMissingError, JobTakenError, NotFoundError
-from imageyard.manifests.store import Entry, Store
+from imageyard.manifests.store import Store
 from imageyard.ray_jobs import job_versions
-from imageyard.ray_jobs.job_attempts import attempts, of_attempt
-from imageyard.ray_jobs.job_log import Clock, Kind, Log, event, event_ids, events, kind_of, stamp, writer_of
+from imageyard.ray_jobs.job_attempts import attempts
+from imageyard.ray_jobs.job_log import (
+    Clock,
+    Kind,
+    Log,
+    begun,
+    event,
+    event_ids,
+    kind_of,
+    stamp,
+    when,
+    writer_of,
+)
 from imageyard.ray_jobs.job_records import JOB_ID, Ended, JobRecord, JobStatus, Options, State, Submission
+from imageyard.ray_jobs.job_standing import last_told, unfinished, waits_for
 
 __all__ = [
     "Clock",
@@ -29,17 +40,15 @@ __all__ = [
     "Log",
     "Options",
     "Submission",
+    "begun",
     "event",
     "event_ids",
-    "events",
     "kind_of",
     "stamp",
 ]
 
 RECIPE_BYTES = 1024 * 1024
 """A recipe is written by people; a larger one is a mistake, or worse."""
-PATIENCE = timedelta(minutes=5)
-"""From then on a job that has been handed to a cluster and has not begun is said to wait."""
 _Record = TypeVar("_Record", bound=BaseModel)
 
 
@@ -187,13 +196,13 @@ def describe(store: Store, job: str, *, clock: Clock = lambda: datetime.now(UTC)
     given = attempts(store, job)
     marked = over is None and asked is not None and cancelled(store, job)
     state: State = (
-        over.state if over else "cancelling" if marked else _state(names, len(given), asked=asked is not None)
+        over.state if over else "cancelling" if marked else unfinished(names, len(given), asked=asked is not None)
     )
     version = over.version if over else None
     if over is None and asked is None and record is not None:  # it may have died between its commit and its end
         version = job_versions.near(store, job, record.parent)
         state = state if version is None else "committed"
-    told = _told(store, job, names)
+    told = last_told(store, job, names)
     failure = told.get("error") if over is None and state in ("failed", "stopped") else None
     base = asked or record
     assert base is not None  # noqa: S101  # one of them was there; for the type checker
@@ -205,12 +214,12 @@ def describe(store: Store, job: str, *, clock: Clock = lambda: datetime.now(UTC)
         by=asked.by if asked else "run",
         state=state,
         created=base.created,
-        started=_when(first),
+        started=when(first) if first else None,
         ended=over.ended if over else None,
         attempt=len(given) if asked else len({writer_of(name) for name in names if kind_of(name) == "running"}),
         version=version,
         error=over.error if over else failure,
-        waiting=_waiting(state, given, clock),
+        waiting=waits_for(state, given, clock),
         phase=told.get("phase") if state == "running" else None,
         images=told.get("images") if state == "running" else None,
         work=told.get("work", {}),
@@ -237,11 +246,6 @@ def open_key(job: str) -> str:
 def ended_key(job: str) -> str:
     """Where it stands how the job ended."""
     return f"jobs/{job}/ended.json"
-
-
-def begun(names: Sequence[str]) -> bool:
-    """Whether an attempt has begun, by the ids of a job's events."""
-    return any(kind_of(name) == "running" for name in names)
 
 
 def valid(job: str) -> str:
@@ -277,49 +281,3 @@ def _same(stands: Submission, asked: Submission) -> Submission:
     if not same:
         raise JobTakenError(f"job {asked.id} was submitted before, with other contents")
     return stands
-
-
-def _state(names: Sequence[str], number: int, *, asked: bool) -> State:
-    """The state of a job that has not ended and is not cancelled, by its events and its number of attempts."""
-    kinds = [kind_of(name) for name in names]
-    last = kinds[-1] if kinds else "submitted"
-    if not asked:
-        return last if last in ("failed", "stopped", "committed", "nothing") else "running"  # type: ignore[return-value]
-    if last in ("lost", "stopped"):
-        return "submitted"
-    own = [name for name in names if of_attempt(name, number)] if number else names
-    if begun(own):
-        return "running"
-    return "pending" if number else "submitted"
-
-
-def _waiting(state: State, given: Sequence[Entry], clock: Clock) -> str | None:
-    if state != "pending" or not given:
-        return None
-    waited = clock() - given[-1].modified
-    if waited < PATIENCE:
-        return None
-    return (
-        f"handed to the Ray cluster {waited.seconds // 60 + waited.days * 1440} minutes ago, and not begun: the "
-        "cluster's head is busy, or has no room for one more driver"
-    )
-
-
-def _told(store: Store, job: str, names: Sequence[str]) -> dict[str, Any]:
-    """The last event that tells of work, if there is one."""
-    kinds = ("progress", "alive", "committed", "nothing", "failed", "stopped")
-    for name in reversed(names):
-        if kind_of(name) not in kinds:
-            continue
-        try:
-            said = event(store, job, name)
-        except JobError:
-            continue  # somebody has put it there: it tells nothing
-        if isinstance(said.get("work"), dict):
-            return said
-    return {}
-
-
-def _when(name: str | None) -> str | None:
-    """The time in the id of an event, as a stamp."""
-    return stamp(datetime.strptime(name.split("-")[0], "%Y%m%dT%H%M%S%f").replace(tzinfo=UTC)) if name else None

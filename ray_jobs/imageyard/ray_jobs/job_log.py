@@ -6,7 +6,7 @@ import json
 import re
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, get_args
@@ -120,12 +120,6 @@ def event(store: Store, job: str, name: str) -> dict[str, Any]:
     return {**said, "id": name}
 
 
-def events(store: Store, job: str, after: str | None = None) -> Iterator[dict[str, Any]]:
-    """All events of a job in order of time, or those after one; each has its id as a member."""
-    for name in event_ids(store, job, after=after):
-        yield event(store, job, name)
-
-
 def kind_of(name: str) -> str:
     """The kind of an event, by its id."""
     return name.rsplit("-", 1)[-1]
@@ -134,6 +128,16 @@ def kind_of(name: str) -> str:
 def writer_of(name: str) -> str:
     """Who added an event, by its id."""
     return name.split("-")[1]
+
+
+def begun(names: Sequence[str]) -> bool:
+    """Whether an attempt has begun, by the ids of a job's events."""
+    return any(kind_of(name) == "running" for name in names)
+
+
+def when(name: str) -> str:
+    """When an event was added, by its id, as a stamp."""
+    return stamp(datetime.strptime(name.split("-")[0], "%Y%m%dT%H%M%S%f").replace(tzinfo=UTC))
 
 
 def stamp(moment: datetime) -> str:

@@ -22,6 +22,7 @@ from imageyard.manifests.errors import ImageyardError, JobEndedError, JobError
 from imageyard.manifests.store import Store
 from imageyard.ray_jobs import job
 from imageyard.ray_jobs.attempt import PASSING, Attempt
+from imageyard.ray_jobs.capacity import NODES, nodes_of
 from imageyard.ray_jobs.fanout import RayEngine
 from imageyard.ray_jobs.job_attempts import attempt_writer
 from imageyard.ray_jobs.job_records import ATTEMPT_MEMBER, SHA_MEMBER, Submission, parts_of
@@ -129,7 +130,8 @@ def _attempt(asked: Submission, number: int, environment: Mapping[str, str]) -> 
     recipe = _begun(asked, Attempt(dataset, _now, asked=asked, log=log))
     wish = asked.options
     place = Place(cpus=wish.cpus, gpu=wish.gpus > 0, model_threads=wish.model_threads)
-    with RayEngine(address="auto", actors=wish.actors, place=place, gpus=wish.gpus) as engine:
+    may_come = nodes_of(environment.get(NODES, ""))
+    with RayEngine(address="auto", actors=wish.actors, place=place, gpus=wish.gpus, may_come=may_come) as engine:
         engine.connect()
         _listen()  # after connecting, when Ray has installed handlers of its own
         with _Heart(dataset.store, log):

@@ -220,19 +220,19 @@ def _sizes(report: Report) -> Section:
 
 def _distances(report: Report) -> Section:
     body = f"<figure>{distances(report.distances, report.within)}</figure>" if report.distances else ""
-    dropped = plural(len(report.distances), "dropped copy").replace("copys", "copies")
-    return panel("distances", "Duplicate distances", body, lead=f"How far {dropped} lie from the one that is kept.")
+    count = len(report.distances)
+    dropped = f"{number(count)} dropped copies lie" if count != 1 else "1 dropped copy lies"
+    return panel("distances", "Duplicate distances", body, lead=f"How far {dropped} from the one that is kept.")
 
 
 def _split(report: Report) -> Section:
-    rows = []
-    for name, said in report.split:
-        if isinstance(said, str):
-            rows.append(f'<tr><th scope="row" class="u">{text(name)}</th><td class="u">{text(said)}</td></tr>')
-            continue
-        inner = "".join(f'<div><dt class="u">{text(key)}</dt><dd class="u">{text(one)}</dd></div>' for key, one in said)
-        rows.append(f'<tr><th scope="row" class="u">{text(name)}</th><td><dl class="inner">{inner}</dl></td></tr>')
-    body = f'<table class="rows"><tbody>{"".join(rows)}</tbody></table>' if rows else ""
+    rows = "".join(
+        f'<tr><th scope="row">{text(heading)}</th><td><ul>'
+        + "".join(f'<li class="u">{text(sentence)}</li>' for sentence in sentences)
+        + "</ul></td></tr>"
+        for heading, sentences in report.split
+    )
+    body = f'<table class="rows"><tbody>{rows}</tbody></table>' if rows else ""
     return panel("split", "Split", body, lead="What was counted and checked before the commit.", size="full")
 
 

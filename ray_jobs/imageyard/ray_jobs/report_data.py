@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from imageyard.ray_jobs.analysis.caption_numbers import CaptionNumbers
 from imageyard.ray_jobs.analysis.coverage import Coverage
 from imageyard.ray_jobs.analysis.tag_numbers import TagNumbers
-from imageyard.ray_jobs.duplicates import Apart
+from imageyard.ray_jobs.likeness import Apart
+from imageyard.ray_jobs.report_split import Certified
 from imageyard.ray_jobs.rewording import Rewording
 
 __all__ = ["Alike", "Apart", "Box", "Picture", "Rejection", "Report", "Reworded", "Rewording", "Rewordings", "Totals"]
@@ -134,9 +135,9 @@ class Report:
     `distances` are those of dropped copies and `within` the largest that counted as one, in bits of 256. `promises`
     are sentences on the search for duplicates; `rewordings` is None where no picture has a text. Of `counted`
     pictures, `per_image` are (tags, images that have so many), rising; `tag_numbers`, `caption_numbers` and
-    `coverage` are None where nothing was counted. `split` is what the split certified, by name a text or named
-    texts. `funnel` names the stages from what was found to what is unique; where it is empty, those counts that
-    have a stage's name stand in.
+    `coverage` are None where nothing was counted. `split` is what the split certified, in sentences
+    below headings. `funnel` names the stages from what was found to what is unique; where it is empty, those counts
+    that have a stage's name stand in.
     """
 
     dataset: str
@@ -164,7 +165,7 @@ class Report:
     likenesses: tuple[Alike, ...] = ()
     foreign: tuple[Alike, ...] = ()
     promises: tuple[str, ...] = ()
-    split: tuple[tuple[str, str | tuple[tuple[str, str], ...]], ...] = ()
+    split: Certified = ()
     rewordings: Rewordings | None = None
     counted: int | None = None
     per_image: tuple[tuple[int, int], ...] = ()

@@ -46,8 +46,6 @@ code,pre,.hex{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,"Liberation
 .finding{font-weight:600;margin-bottom:.3rem;inline-size:0;min-inline-size:100%}
 .near,.pair>.check{font-size:.86rem;line-height:1.4}.near .bar{height:.32rem;margin:.15rem 0 .25rem;max-width:10.2rem}
 .proof{font-size:.88rem;margin-top:.3rem}
-.inner{display:flex;flex-wrap:wrap;gap:.1rem 1.6rem}.inner div{display:flex;gap:.5rem;min-width:0}
-.inner dt{color:var(--soft);flex:none;max-width:min(12rem,40vw)}
 .mark{position:absolute;scroll-margin-top:5rem}
 pre{white-space:pre-wrap;overflow-wrap:anywhere;background:var(--well);border-radius:8px;padding:.8rem 1rem;
  line-height:1.5}

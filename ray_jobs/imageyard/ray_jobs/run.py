@@ -9,14 +9,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from imageyard.manifests.dataset import Dataset
-from imageyard.manifests.errors import (
-    ImageyardError,
-    JobError,
-)
+from imageyard.manifests.errors import ImageyardError, JobError
 from imageyard.manifests.sample import CONTENT, Sample
 from imageyard.manifests.store import Store
 from imageyard.manifests.version import ROLES, Version
-from imageyard.ray_jobs import closing, facts, ingest_facts, job
+from imageyard.ray_jobs import closing, job
 from imageyard.ray_jobs import drop as drop_folder
 from imageyard.ray_jobs.attempt import Attempt
 from imageyard.ray_jobs.compare import Compared, compared
@@ -26,19 +23,14 @@ from imageyard.ray_jobs.edits.wording import unedited
 from imageyard.ray_jobs.engine import Engine
 from imageyard.ray_jobs.extractors.base import Extractor
 from imageyard.ray_jobs.late_captions import LateCaption, late_captions
+from imageyard.ray_jobs.measuring import Measuring
 from imageyard.ray_jobs.origin import caption_name, ledger
-from imageyard.ray_jobs.plan import plan_known, plan_new, shard_size
 from imageyard.ray_jobs.recipe import Recipe
 from imageyard.ray_jobs.recording import counts_of, lines_of
-from imageyard.ray_jobs.state import (
-    CAPTION,
-    Stamp,
-    State,
-    World,
-)
+from imageyard.ray_jobs.state import CAPTION, Stamp, State, World
 from imageyard.ray_jobs.steps.ingest import Ingest
 from imageyard.ray_jobs.watcher import Unwatched, Watcher
-from imageyard.ray_jobs.work import Item, Shard, Tally
+from imageyard.ray_jobs.work import Tally
 
 
 @dataclass(frozen=True)
@@ -114,6 +106,9 @@ class _Run:
         self._fingerprint = recipe.fingerprint(extractors)
         self._ingest = next((step for step in recipe.steps if isinstance(step, Ingest)), None)
         self._attempt = attempt
+        self._measuring = Measuring(
+            dataset.store, extractors, around.engine, around.watcher, attempt.did, shard=around.shard
+        )
         self._waiting: tuple[tuple[str, str], ...] = ()
         self._drop: Drop | None = None
         self._own: Version | None = None
@@ -151,8 +146,8 @@ class _Run:
         running = self._attempt.start(parent, self._fingerprint, self._recipe, seen)
         samples, before = taken_back(self._recipe, list(self._parent_samples(parent)))
         known = {sample.key for sample in samples}
-        self._measure(samples, new)
-        events = self._events(new)
+        self._measuring.missing(samples, new)
+        events = self._measuring.events(new)
         found = self._compared(parent, samples, events, running)
         world = World(
             self._store,
@@ -204,12 +199,12 @@ class _Run:
             if not any(extractor.deferred for extractor in self._extractors.values()):
                 return decided(self._recipe, samples, events, late, world)
             state = decided(self._recipe, samples, events, late, replace(world, waiting=True))
-            shards = wanted(self._recipe, state, world, self._size)
+            shards = wanted(self._recipe, state, world, self._measuring.size)
             every = {(one.identity(), item.id) for shard in shards for one in shard.extractors for item in shard.items}
             new = every - asked
             if not new:
                 return decided(self._recipe, samples, events, late, world) if shards else state
-            self._work(shards)
+            self._measuring.work(shards)
             asked |= new
 
     def _refuse_if_too_many_failed(self, state: State, known: Set[str]) -> None:
@@ -239,22 +234,6 @@ class _Run:
             assert parent is not None  # noqa: S101  # for the type checker
             yield from self._dataset.read(parent, role)
 
-    def _measure(self, samples: Sequence[Sample], new: Sequence[Item]) -> None:
-        """Have everything measured that is missing: new drop objects, then known images that lack facts."""
-        at_once = {name: extractor for name, extractor in self._extractors.items() if not extractor.deferred}
-        later = [extractor for extractor in self._extractors.values() if extractor.deferred]
-        fresh = [extractor for extractor in later if not any(self._store.list(f"facts/{extractor.identity()}"))]
-        if fresh and (new or samples):
-            self._around.watcher.phase("trying the models")
-            self._around.engine.check(self._store, fresh)
-        self._work(plan_new(self._store, new, at_once, self._size(len(new))))
-        ingested = (
-            Item(ingest_facts.image_key(event["content"], event["extension"]), event["size"], sha256=event["content"])
-            for event in self._events(new)
-            if event["content"] is not None
-        )
-        self._work(plan_known(self._store, samples, at_once, self._size(len(samples)), also=ingested))
-
     def _compared(
         self, parent: Version | None, samples: Sequence[Sample], events: Sequence[Mapping[str, Any]], running: job.Job
     ) -> Compared:
@@ -264,28 +243,6 @@ class _Run:
         keys |= {event["content"] for event in events if event["content"] is not None}
         engine = self._around.engine
         return compared(self._store, self._recipe, self._extractors, parent, sorted(keys), engine, running.say)
-
-    def _size(self, images: int) -> int:
-        return self._around.shard or shard_size(images, self._around.engine.parallel)
-
-    def _work(self, shards: Sequence[Shard]) -> None:
-        if not shards:
-            return
-        watcher = self._around.watcher
-        watcher.phase("starting workers")
-        watcher.expect(sum(len(shard.items) for shard in shards))
-
-        def done(tally: Tally) -> None:
-            watcher.phase("measuring")
-            watcher.advance(tally)
-            self._attempt.did(tally)
-
-        self._around.engine.run(self._store, shards, done)
-
-    def _events(self, new: Sequence[Item]) -> list[dict[str, Any]]:
-        """What taking in each new drop object found, in order of key; those that went away are not among them."""
-        table = facts.read(self._store, ingest_facts.IDENTITY, [item.id for item in new], ingest_facts.COLUMNS)
-        return [event for event in table.to_pylist() if event["key"] is not None]
 
     def _wait(self, key: str, why: str) -> None:
         self._waiting += ((key, why),)

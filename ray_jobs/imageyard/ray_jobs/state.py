@@ -131,6 +131,11 @@ class World:
         return facts.read(self.store, measuring.identity(), keys, names)
 
 
+def by_person(sample: Sample, attribute: str) -> bool:
+    """Whether a person wrote an attribute of `sample`, as Ground Truth says it."""
+    return (sample.metadata(attribute) or {}).get("human-annotated") == "yes"
+
+
 def labelled(sample: Sample, name: str, value: Json, metadata: Mapping[str, Json]) -> Sample:
     """`sample` with the pair, unless it says the same already or a person has said something else.
 
@@ -164,8 +169,8 @@ def undecided(sample: Sample, steps: set[str]) -> tuple[Sample, Rejection | None
     """
     value = sample.value(REJECTION)
     verdict = verdict_of(sample)
-    by_person = isinstance(value, dict) and value.get("step") == PERSON
-    if verdict == REJECT and not by_person and not unreadable(value):
+    rejected_by_person = isinstance(value, dict) and value.get("step") == PERSON
+    if verdict == REJECT and not rejected_by_person and not unreadable(value):
         return sample, Rejection(PERSON, PERSON, str((sample.metadata(VERDICT) or {}).get("reason")))
     if not isinstance(value, dict):
         return sample, None
@@ -187,9 +192,8 @@ def verdict_of(sample: Sample) -> str | None:
     """What a person said of the image as a whole: KEEP, REJECT, or None for nothing."""
     if VERDICT.encode() not in sample.line:
         return None
-    by_person = (sample.metadata(VERDICT) or {}).get("human-annotated") == "yes"
     value = sample.value(VERDICT)
-    return str(value) if by_person and value in (KEEP, REJECT) else None
+    return str(value) if by_person(sample, VERDICT) and value in (KEEP, REJECT) else None
 
 
 def unmeasured(step: str, error: str | None, known: object) -> Rejection | None:

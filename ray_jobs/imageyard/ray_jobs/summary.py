@@ -11,10 +11,12 @@ from typing import Any
 from imageyard.manifests.dataset import Dataset
 from imageyard.manifests.sample import Sample
 from imageyard.manifests.version import ROLES, Role, Version
-from imageyard.ray_jobs.duplicates import Apart, Duplicates, Group, gathered
+from imageyard.ray_jobs.duplicates import gathered
+from imageyard.ray_jobs.likeness import Apart, Duplicates, Group
 from imageyard.ray_jobs.report import render
 from imageyard.ray_jobs.report_data import Alike, Picture, Report, Totals
-from imageyard.ray_jobs.report_text import promises, value
+from imageyard.ray_jobs.report_split import certified
+from imageyard.ray_jobs.report_text import promises
 from imageyard.ray_jobs.state import class_of
 from imageyard.ray_jobs.summary_numbers import numbers_of
 from imageyard.ray_jobs.summary_pictures import Line, columns_of, looks, picture_of, rejection_of, tags_of
@@ -95,7 +97,7 @@ def report_of(dataset: Dataset, version: Version, tally: Tally, waiting: Sequenc
             likenesses=pictured("likenesses"),
             foreign=pictured("foreign"),
             promises=promises(version.certificates.get("dedup", {})),
-            split=_facts(version.certificates.get("split", {})),
+            split=certified(version.certificates.get("split", {})),
             rewordings=texts.report(lambda told: picture(Line(told.key, told.role, told.sample))),
             counted=numbers.counted,
             per_image=numbers.per_image,
@@ -204,19 +206,6 @@ def _label_counts(kept: Sequence[Line]) -> tuple[tuple[str, tuple[tuple[str, int
             counts.setdefault(name, Counter())[line.role] += 1
         line.sample.forget()
     return tuple((name, tuple(sorted(found.items()))) for name, found in sorted(counts.items()))
-
-
-def _facts(certificate: Mapping[str, object]) -> tuple[tuple[str, str | tuple[tuple[str, str], ...]], ...]:
-    """What a step certified, whatever it is: names with a text, or with named texts of their own."""
-    return tuple(
-        (
-            name,
-            tuple((str(key), value(one)) for key, one in said.items())
-            if isinstance(said, dict) and said
-            else value(said),
-        )
-        for name, said in certificate.items()
-    )
 
 
 def _within(recipe: Mapping[str, Any]) -> int | None:

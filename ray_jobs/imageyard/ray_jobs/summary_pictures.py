@@ -12,12 +12,12 @@ from imageyard.manifests.sample import Json, Sample
 from imageyard.manifests.version import Role, Version
 from imageyard.ray_jobs import facts
 from imageyard.ray_jobs.caption_text import same_as
-from imageyard.ray_jobs.duplicates import Dropped
+from imageyard.ray_jobs.likeness import Dropped
 from imageyard.ray_jobs.origin import names_of
 from imageyard.ray_jobs.report_data import Box, Picture, Rejection
-from imageyard.ray_jobs.state import CAPTION, MANY_LABELS, RATING, REJECTION, TAGS, class_of
+from imageyard.ray_jobs.state import CAPTION, MANY_LABELS, RATING, REJECTION, TAGS, by_person, class_of
 from imageyard.ray_jobs.steps.detect import BOXES
-from imageyard.ray_jobs.tagging.existing import by_person, pieces_said
+from imageyard.ray_jobs.tagging.existing import pieces_said
 
 BOXES_SHOWN = 24
 """Boxes drawn over one picture."""

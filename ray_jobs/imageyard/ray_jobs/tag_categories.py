@@ -3,7 +3,7 @@
 0, 1, 3, 4, 5, 9 and 10 are those of a selected_tags.csv: general, artist, copyright, character and meta are
 Danbooru's own, 9 is WD14's for ratings, 10 Camie's for years. Danbooru has no 2, and no code above 5. What cl_tagger
 calls Quality and Model has no code anywhere; here they are 11 and 12, and stay below 256 so that a fact has one byte.
-A code without a name is kept as it is, and is `other`; a category that a table names by a word we do not know is 255.
+A code without a name is kept as it is; a category that a table names by a word we do not know is 255.
 """
 
 from __future__ import annotations
@@ -27,12 +27,5 @@ CATEGORIES: Mapping[str, int] = MappingProxyType(
     }
 )
 """Codes by name."""
-OTHER = "other"
 UNKNOWN = 255
 """The code of a category that has a name, which is none of these."""
-_NAMES = {code: name for name, code in CATEGORIES.items()}
-
-
-def category_name(code: int) -> str:
-    """The name of a code; OTHER if it has none."""
-    return _NAMES.get(code, OTHER)

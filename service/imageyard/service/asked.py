@@ -63,7 +63,7 @@ def _allowed(model: str, prefixes: tuple[str, ...], deployment: Deployment) -> b
     if looks_like_address(model):
         return below(model, prefixes)
     allowed = deployment.models
-    return named(model, _TABLE) is not None or model in allowed.repositories or model in allowed.folders
+    return named(model, _TABLE) is not None or model in allowed.folders
 
 
 def _check_depth(value: object, most: int) -> None:

@@ -18,7 +18,7 @@ from imageyard.ray_jobs.analysis.caption_numbers import (
 from imageyard.ray_jobs.analysis.said import reading
 from imageyard.ray_jobs.report_text import number, share
 from imageyard.ray_jobs.summary_numbers import triggers_of
-from imageyard.service.analysis_text import condition_of, plain, roles_of, some, times
+from imageyard.service.analysis_text import condition_of, plain, roles_of, some, times, told
 from imageyard.service.console import pairs, say, say_json, table
 from imageyard.service.look_commands import opened, version_of
 
@@ -49,11 +49,7 @@ def show_captions(url: str, number: int | None, asked: Asked, *, as_json: bool) 
     if as_json:
         say_json({"dataset": url, "version": version.number, **asdict(found)})
         return
-    of = (
-        f"version {version.number}"
-        + (f", role {asked.role}" if asked.role else "")
-        + (f", where {plain(asked.where)}" if asked.where else "")
-    )
+    of = told(version, asked.role, asked.where)
     if not found.captioned:
         say(f"{of} has no captions and no tags to make any of; upload .txt files beside the images, or add a step")
         return

@@ -97,10 +97,8 @@ class Watch(_Part):
 
 
 class Models(_Part):
-    """Which models recipes may name."""
+    """Which models recipes may name besides those of the tables."""
 
-    repositories: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+/[A-Za-z0-9._-]+$", max_length=200)], ...] = ()
-    """Hub repositories besides those of the tables."""
     folders: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$", max_length=100)], ...] = ()
     """Names of folders in the workers' folder of models. No other place on a disk is ever allowed."""
 

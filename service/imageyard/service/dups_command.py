@@ -10,17 +10,9 @@ from typing import Any
 from imageyard.manifests.dataset import Dataset
 from imageyard.manifests.errors import VersionError
 from imageyard.manifests.version import Version
-from imageyard.ray_jobs.duplicates import (
-    Duplicates,
-    Foreign,
-    Group,
-    Member,
-    Pair,
-    classes_of,
-    duplicates,
-    measured,
-)
+from imageyard.ray_jobs.duplicates import classes_of, duplicates, measured
 from imageyard.ray_jobs.edges import TIERS
+from imageyard.ray_jobs.likeness import Duplicates, Foreign, Group, Member, Pair
 from imageyard.ray_jobs.report_text import plural, printable, promises
 from imageyard.ray_jobs.summary import columns_of
 from imageyard.service.console import say, say_json, table

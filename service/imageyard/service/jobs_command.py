@@ -47,7 +47,7 @@ def submit_recipe(
     entry_point(asked.url)
     store = Store.open(recipe.dataset)
     job.submit(store, asked)
-    loop = Reconciler(lambda: [recipe.dataset], ray)
+    loop = Reconciler({"": lambda: [recipe.dataset]}, ray)
     loop.once()
     if wait:
         status = _wait(store, asked.id, loop, silent=as_json)

@@ -11,7 +11,7 @@ from imageyard.ray_jobs.analysis.said import reading
 from imageyard.ray_jobs.analysis.tag_numbers import Source, TagCount, TagNumbers, TagPair, tag_numbers
 from imageyard.ray_jobs.report_text import number, plural, share
 from imageyard.ray_jobs.summary_numbers import triggers_of
-from imageyard.service.analysis_text import condition_of, plain, roles_of, some, times
+from imageyard.service.analysis_text import condition_of, plain, roles_of, some, times, told
 from imageyard.service.console import pairs, say, say_json, table
 from imageyard.service.look_commands import opened, version_of
 
@@ -42,11 +42,7 @@ def show_tags(url: str, number: int | None, asked: Asked, *, as_json: bool) -> N
     if as_json:
         say_json({"dataset": url, "version": version.number, **asdict(found)})
         return
-    of = (
-        f"version {version.number}"
-        + (f", role {asked.role}" if asked.role else "")
-        + (f", where {plain(asked.where)}" if asked.where else "")
-    )
+    of = told(version, asked.role, asked.where)
     if not found.vocabulary:
         where = "tags" if found.source == "tags" else "tags, and no caption that is a list of tags"
         say(f"{of} has no {where}; write `- tag: {{model: …}}` among the steps of the recipe and run it again")
@@ -119,8 +115,8 @@ def _score(tag: TagCount) -> str | None:
     return None if tag.score is None else f"{tag.score:.3f}"
 
 
-def _show_pairs(title: str, told: Sequence[TagPair]) -> None:
-    rows = [(plain(one.first), plain(one.second), one.images, f"{one.lift:.2f}") for one in told[:TOLD]]
+def _show_pairs(title: str, found: Sequence[TagPair]) -> None:
+    rows = [(plain(one.first), plain(one.second), one.images, f"{one.lift:.2f}") for one in found[:TOLD]]
     if rows:
         table(title, ("tag", "and", "images", "lift"), rows)
 

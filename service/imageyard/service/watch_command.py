@@ -122,7 +122,8 @@ def _runner(asked: Asked, watched: Sequence[Watched]) -> Runner:
         options = Options(actors=asked.actors, cpus=asked.cpus, gpus=asked.gpus)
         ray = RayJobs(asked.address, settings.ray_token.get_secret_value() if settings.ray_token else None)
         ray.check()
-        return ClusterRunner(Reconciler(lambda: [one.url for one in watched], ray).once, options=options)
+        loop = Reconciler({"": lambda: [one.url for one in watched]}, ray)
+        return ClusterRunner(loop.once, options=options)
     place = Place(cpus=asked.cpus, gpu=asked.gpus > 0)
 
     def engine() -> RayEngine:

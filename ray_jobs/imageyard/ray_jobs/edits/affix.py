@@ -17,7 +17,7 @@ _WORDS = "\N{OBJECT REPLACEMENT CHARACTER}"
 
 
 class Affix(Edit):
-    """Written once: where it stands already, if only for a trigger word before or behind it, it is not written again."""
+    """Written once: where it stands already, be it behind or before a trigger word, it is not written again."""
 
     kind: ClassVar[str] = "affix"
 

@@ -25,7 +25,7 @@ Change = Callable[[str], str]
 
 
 class Replace(Edit):
-    """What is empty afterwards goes, and so does what stands twice; a trigger word changes only if it is named whole."""
+    """What is empty afterwards goes, and what stands twice; a trigger word changes only if it is named whole."""
 
     kind: ClassVar[str] = "replace"
     shorthand: ClassVar[str] = "tags"

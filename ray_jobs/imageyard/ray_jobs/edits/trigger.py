@@ -117,7 +117,7 @@ def _respelled(text: str, triggers: Sequence[str]) -> str:
     """A piece of a sentence in which each trigger is spelled as it is here."""
     for word in triggers:
         other = r"[\s_]+".join(map(re.escape, normal(word).split()))
-        text = re.sub(rf"(?<!\w){other}(?!\w)", lambda _, word=word: word, text, flags=re.IGNORECASE)
+        text = re.sub(rf"(?<!\w){other}(?!\w)", word.replace("\\", "\\\\"), text, flags=re.IGNORECASE)
     return text
 
 

@@ -27,24 +27,16 @@ TURNS = (
 """The seven ways to turn or mirror a picture, as Pillow's Transpose names them: rotations go against the clock."""
 
 
-def pdq(luma: np.ndarray) -> tuple[bytes, int]:
-    """The hash of `luma`, uint8 of shape (height, width), as 32 bytes, and its quality, 0 to 100.
+def pdq_turned(luma: np.ndarray) -> tuple[bytes, int, bytes]:
+    """The hash of `luma`, uint8 of shape (height, width), as 32 bytes; its quality, 0 to 100; and, as 7 x 32 bytes, the
+    hashes of the picture turned in the ways of TURNS, in that order.
 
     The bytes are those of the reference's hex text (facebook/ThreatExchange, pdq/cpp). As there, pictures are to
     be reduced to at most 512 pixels first. Against pdqhash 0.2.8 on the same pixels no bit differs unless two
     of 256 frequencies lie within float32 rounding of each other. A picture with a side under 5 pixels, or of
-    one colour, has 32 zero bytes and quality 0; below a quality of 50 a hash says little.
-    """
-    if min(luma.shape) < SMALLEST:
-        return bytes(32), 0
-    blocks = _reduced(_reduced(luma).T).T
-    return _bits(_waves(blocks)[None]), _quality(blocks)
+    one colour, has zero bytes and quality 0; below a quality of 50 a hash says little.
 
-
-def pdq_turned(luma: np.ndarray) -> tuple[bytes, int, bytes]:
-    """`pdq` of `luma` and, as 7 x 32 bytes, the hashes of the picture turned in the ways of TURNS, in that order.
-
-    The bits are those of `pdq` of the really turned luma, but for two in three pictures of a hundred. The reference
+    Turned, the bits are those of the really turned luma, but for two in three pictures of a hundred. The reference
     derives all from one block of frequencies, by changing signs; but it samples pixels a little off centre, which for
     photographs of 512 pixels puts a mirrored picture 12 bits off its hash at the median, 38 for one in a hundred.
     """

@@ -85,16 +85,6 @@ class Tagger(ModelExtractor):
         return {"general": own[0], "character": own[1], **dict(self.thresholds)}
 
     @property
-    def default_threshold(self) -> float:
-        """The model's own threshold for general tags."""
-        return self.default_thresholds["general"]
-
-    @property
-    def default_character_threshold(self) -> float:
-        """The model's own threshold for character tags."""
-        return self.default_thresholds["character"]
-
-    @property
     def has_rating(self) -> bool:
         """Whether scores of category 9 say something about the picture."""
         entry = table.find(self.model)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -11,35 +10,33 @@ from imageyard.manifests.errors import RecipeError
 from imageyard.ray_jobs.models.caption_prompts import instruction
 from imageyard.ray_jobs.models.captioner_table import CHAT, Defaults, Family
 
-Answer = Literal["text", "boxes", "quads"]
-
-TASKS: Mapping[str, Answer] = {
-    "<CAPTION>": "text",
-    "<DETAILED_CAPTION>": "text",
-    "<MORE_DETAILED_CAPTION>": "text",
-    "<OD>": "boxes",
-    "<DENSE_REGION_CAPTION>": "boxes",
-    "<REGION_PROPOSAL>": "boxes",
-    "<OCR>": "text",
-    "<OCR_WITH_REGION>": "quads",
-}
-"""Florence-2's tasks that take no words, and the kind of their answers."""
-WORDED_TASKS: Mapping[str, Answer] = {
-    "<CAPTION_TO_PHRASE_GROUNDING>": "boxes",
-    "<OPEN_VOCABULARY_DETECTION>": "boxes",
-    "<REGION_TO_CATEGORY>": "text",
-    "<REGION_TO_DESCRIPTION>": "text",
-    "<REGION_TO_OCR>": "text",
-}
+TASKS = (
+    "<CAPTION>",
+    "<DETAILED_CAPTION>",
+    "<MORE_DETAILED_CAPTION>",
+    "<OD>",
+    "<DENSE_REGION_CAPTION>",
+    "<REGION_PROPOSAL>",
+    "<OCR>",
+    "<OCR_WITH_REGION>",
+)
+"""Florence-2's tasks that take no words."""
+WORDED_TASKS = (
+    "<CAPTION_TO_PHRASE_GROUNDING>",
+    "<OPEN_VOCABULARY_DETECTION>",
+    "<REGION_TO_CATEGORY>",
+    "<REGION_TO_DESCRIPTION>",
+    "<REGION_TO_OCR>",
+)
 """Those that take the words of `prompt`."""
 OUTLINE_TASKS = ("<REFERRING_EXPRESSION_SEGMENTATION>", "<REGION_TO_SEGMENTATION>")
 """Those whose answers are outlines, for which facts have no column."""
-PROMPTGEN_TASKS: Mapping[str, Answer] = {
-    "<GENERATE_TAGS>": "text",
-    "<ANALYZE>": "text",
-    "<MIXED_CAPTION>": "text",
-    "<MIXED_CAPTION_PLUS>": "text",
-}
+PROMPTGEN_TASKS = (
+    "<GENERATE_TAGS>",
+    "<ANALYZE>",
+    "<MIXED_CAPTION>",
+    "<MIXED_CAPTION_PLUS>",
+)
 """Those of the fine-tunes called PromptGen: they reach the model as they are."""
 LONG_TASKS = frozenset({"<OD>", "<DENSE_REGION_CAPTION>", "<REGION_PROPOSAL>", "<OCR>", "<OCR_WITH_REGION>"})
 LONG = 1024
@@ -89,11 +86,6 @@ class Settings(BaseModel):
     """None: as the model's generation_config.json says; so of length_penalty."""
     length_penalty: float | None = None
     max_pixels: int | None = None
-
-    @property
-    def answer(self) -> Answer:
-        """The kind of the answers."""
-        return {**TASKS, **WORDED_TASKS, **PROMPTGEN_TASKS}.get(self.task or "", "text")
 
 
 def settled(model: str, family: Family, defaults: Defaults, said: Mapping[str, object]) -> Settings:
@@ -151,7 +143,7 @@ def _task(model: str, family: Family, defaults: Defaults, asked: Asked) -> str |
     task = asked.task or defaults.task
     if task in OUTLINE_TASKS:
         raise RecipeError(f"captioner {model}: `task` {task} answers with outlines, which are not kept; ask for boxes")
-    if task not in {**TASKS, **WORDED_TASKS, **PROMPTGEN_TASKS}:
+    if task not in (*TASKS, *WORDED_TASKS, *PROMPTGEN_TASKS):
         raise RecipeError(
             f"captioner {model}: `task` {task!r} is unknown; there are {', '.join([*TASKS, *WORDED_TASKS])}, "
             f"and for PromptGen {', '.join(PROMPTGEN_TASKS)}"

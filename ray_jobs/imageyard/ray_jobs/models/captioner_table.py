@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from imageyard.ray_jobs.models.table import Origin, named
+from imageyard.ray_jobs.models.table import Origin
 
 Family = Literal["blip", "blip2", "git", "florence2", "llava", "qwen"]
 
@@ -71,6 +71,7 @@ def _florence(name: str, repo: str, revision: str) -> CaptionerEntry:
     return CaptionerEntry(name, f"florence-community/{repo}", revision, aliases=aliases, family="florence2")
 
 
+# Revisions are those that several public sources pin for the repository; where none do, there is none.
 CAPTIONERS: tuple[CaptionerEntry, ...] = (
     CaptionerEntry(
         "blip-base",
@@ -85,11 +86,13 @@ CAPTIONERS: tuple[CaptionerEntry, ...] = (
         "353689b859fcf0523410b1806dace5fb46ecdf41",
         family="blip",
     ),
-    CaptionerEntry("blip2", "Salesforce/blip2-opt-2.7b", family="blip2"),
+    CaptionerEntry("blip2", "Salesforce/blip2-opt-2.7b", "59a1ef6c1e5117b3f65523d1c6066825bcf315e3", family="blip2"),
     CaptionerEntry("blip2-coco", "Salesforce/blip2-opt-2.7b-coco", family="blip2"),
     CaptionerEntry("blip2-6.7b", "Salesforce/blip2-opt-6.7b", family="blip2"),
     CaptionerEntry("blip2-6.7b-coco", "Salesforce/blip2-opt-6.7b-coco", family="blip2"),
-    CaptionerEntry("blip2-flan-xl", "Salesforce/blip2-flan-t5-xl", family="blip2"),
+    CaptionerEntry(
+        "blip2-flan-xl", "Salesforce/blip2-flan-t5-xl", "0eb0d3b46c14c1f8c7680bca2693baafdb90bb28", family="blip2"
+    ),
     CaptionerEntry("blip2-flan-xl-coco", "Salesforce/blip2-flan-t5-xl-coco", family="blip2"),
     CaptionerEntry("git-base", "microsoft/git-base-coco", family="git"),
     CaptionerEntry("git-large", "microsoft/git-large-coco", family="git"),
@@ -98,11 +101,21 @@ CAPTIONERS: tuple[CaptionerEntry, ...] = (
     _florence("florence-2-base-ft", "Florence-2-base-ft", "0b03b6f15a4a211370fb204aee4e7dd48887ea37"),
     _florence("florence-2-large", "Florence-2-large", "4271c66b88cdbc05735372ec13b2360108de5317"),
     _florence("florence-2-large-ft", "Florence-2-large-ft", "26b734a54fdfbf9c398351eedfabb7f27fc470b7"),
-    CaptionerEntry("qwen2.5-vl-3b", "Qwen/Qwen2.5-VL-3B-Instruct", family="qwen"),
-    CaptionerEntry("qwen2.5-vl-7b", "Qwen/Qwen2.5-VL-7B-Instruct", family="qwen"),
-    CaptionerEntry("qwen3-vl-2b", "Qwen/Qwen3-VL-2B-Instruct", family="qwen"),
-    CaptionerEntry("qwen3-vl-4b", "Qwen/Qwen3-VL-4B-Instruct", family="qwen"),
-    CaptionerEntry("qwen3-vl-8b", "Qwen/Qwen3-VL-8B-Instruct", family="qwen"),
+    CaptionerEntry(
+        "qwen2.5-vl-3b", "Qwen/Qwen2.5-VL-3B-Instruct", "66285546d2b821cf421d4f5eb2576359d3770cd3", family="qwen"
+    ),
+    CaptionerEntry(
+        "qwen2.5-vl-7b", "Qwen/Qwen2.5-VL-7B-Instruct", "cc594898137f460bfe9f0759e9844b3ce807cfb5", family="qwen"
+    ),
+    CaptionerEntry(
+        "qwen3-vl-2b", "Qwen/Qwen3-VL-2B-Instruct", "89644892e4d85e24eaac8bacfd4f463576704203", family="qwen"
+    ),
+    CaptionerEntry(
+        "qwen3-vl-4b", "Qwen/Qwen3-VL-4B-Instruct", "ebb281ec70b05090aa6165b016eac8ec08e71b17", family="qwen"
+    ),
+    CaptionerEntry(
+        "qwen3-vl-8b", "Qwen/Qwen3-VL-8B-Instruct", "0c351dd01ed87e9c1b53cbc748cba10e6187ff3b", family="qwen"
+    ),
     CaptionerEntry(
         "joycaption-beta",
         "fancyfeast/llama-joycaption-beta-one-hf-llava",
@@ -110,10 +123,7 @@ CAPTIONERS: tuple[CaptionerEntry, ...] = (
         family="llava",
         defaults=Defaults(style="descriptive", system="You are a helpful image captioner."),
     ),
-    CaptionerEntry("llava-1.5-7b", "llava-hf/llava-1.5-7b-hf", family="llava"),
+    CaptionerEntry(
+        "llava-1.5-7b", "llava-hf/llava-1.5-7b-hf", "b234b804b114d9e37bb655e11cbbb5f5e971b7a9", family="llava"
+    ),
 )
-
-
-def find_captioner(name: str) -> CaptionerEntry | None:
-    """The captioning model that `name` means."""
-    return named(name, CAPTIONERS)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
-import hashlib
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, NoReturn, TypeVar
+from typing import Generic, TypeVar
 
 from imageyard.manifests.errors import ModelError
 from imageyard.ray_jobs.models import bucket, table
+from imageyard.ray_jobs.models.asking import is_path, refuse_odd_revision, unknown
 from imageyard.ray_jobs.models.contract import EXAMPLE, TABLES, TaggerCard, TaggerContract, read_tagger
+from imageyard.ray_jobs.models.digests import compare, sha256
+from imageyard.ray_jobs.models.hub import downloading
 
 ONNX = "model.onnx"
 GRAPHS = (ONNX, "model_optimized.onnx")
@@ -20,8 +20,6 @@ GRAPHS = (ONNX, "model_optimized.onnx")
 LABELS = TABLES["selected_tags"][0]
 CONTRACT = "embedding.json"
 TAGGER_CONTRACT = "tagger.json"
-
-_REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 E = TypeVar("E", bound=table.Origin)
 
@@ -131,8 +129,7 @@ def locate_any(model: str, kind: Kind[E], *, folder: Path) -> ModelFiles[E]:
     entry = table.named(stem, kind.entries)
     if entry is None:
         return _of_a_folder(model, kind, folder)
-    if revision and not _REVISION.fullmatch(revision):
-        raise ModelError(f"{model}: {revision!r} is not a revision; write a commit, branch or tag of {entry.repo}")
+    refuse_odd_revision(model, entry, revision)
     for name in (entry.name, *entry.names):
         place = folder / (f"{name}@{revision}" if revision else name)
         if "/" in name:
@@ -155,23 +152,12 @@ def digest(files: ModelFiles[E]) -> dict[str, str]:
     """sha256 (hex) of what decides a model's numbers, by file name: the graph, its card, weights beside the graph."""
     beside = (files.onnx.with_name(name) for name in _weights_beside(files.onnx.name))
     shaping = [files.onnx, *(path for path in (files.card, *beside) if path.is_file())]
-    return {path.name: _sha256(path) for path in shaping}
+    return {path.name: sha256(path) for path in shaping}
 
 
 def check(files: ModelFiles[E], planned: Mapping[str, str]) -> None:
     """Raises ModelError unless `files` are those whose digests were `planned`."""
-    here = digest(files)
-    for name in sorted(planned.keys() | here.keys()):
-        if here.get(name) != planned.get(name):
-            raise ModelError(
-                f"{files.name}: {files.onnx.with_name(name)} has sha256 {here.get(name, 'none: it is missing')}, where "
-                f"the job was planned with {planned.get(name, 'no such file')}; put the same files on every machine"
-            )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    compare(files.name, files.onnx.parent, digest(files), planned)
 
 
 def _last(path: str) -> str:
@@ -195,24 +181,17 @@ def _of_a_store(url: str, kind: Kind[E], folder: Path) -> ModelFiles[E]:
 
 
 def _of_a_folder(model: str, kind: Kind[E], folder: Path) -> ModelFiles[E]:
-    is_path = model.startswith((".", "~")) or "/" in model or "\\" in model
-    place = Path(model).expanduser() if is_path else folder / model
+    by_path = is_path(model)
+    place = Path(model).expanduser() if by_path else folder / model
     name = place.resolve().name
     entry = table.named(name, kind.entries)
     onnx, card, missing = kind.files(place, entry)
     if model and not missing:
         return ModelFiles(entry.name if entry else name, onnx, card, entry)
-    if model and (is_path or place.is_dir()):
+    if model and (by_path or place.is_dir()):
         lacks = " and no ".join(missing)
         raise ModelError(f"{model}: there is no {lacks} in {place.absolute()}; {_remedy(kind, missing)}")
-    names = [entry.name for entry in kind.entries]
-    spellings = [said for entry in kind.entries for said in entry.names]
-    close = difflib.get_close_matches(model, spellings, n=1)
-    meant = f"did you mean {close[0]}?" if close else f"there are {', '.join(names)}"
-    raise ModelError(
-        f"{model!r} is no model of the table and no folder in {folder.absolute()}; {meant} "
-        f"(or put {ONNX} and {card.name} into {place.absolute()})"
-    )
+    raise unknown(model, kind.entries, folder, f"put {ONNX} and {card.name} into {place.absolute()}")
 
 
 def _remedy(kind: Kind[E], missing: Sequence[str]) -> str:
@@ -223,30 +202,11 @@ def _remedy(kind: Kind[E], missing: Sequence[str]) -> str:
 def _download(entry: E, kind: Kind[E], repo: str, revision: str, place: Path) -> ModelFiles[E]:
     graph, table_of = kind.published(entry)
     wanted = [graph] if table_of is None else [table_of, graph]
-
-    def fail(error: Exception) -> NoReturn:
-        said = " ".join(str(error.__cause__ or error).split()) or type(error).__name__
-        raise ModelError(
-            f"{entry.name}: not in {place.absolute()}, and {repo} at revision {revision} could not be downloaded "
-            f"({said[:300]}); put {' and '.join(_last(path) for path in reversed(wanted))} into that folder, or let "
-            "this machine reach huggingface.co"
-        ) from error
-
-    try:
+    files = " and ".join(_last(path) for path in reversed(wanted))
+    with downloading(entry.name, repo, revision, place=place, files=files):
         from huggingface_hub import hf_hub_download
-        from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError
-        from huggingface_hub.utils import logging as hub_logging
-    except ImportError as error:
-        fail(error)
-    # HfHubHTTPError's first base is the HTTP client's own error, whichever client this release of the hub uses.
-    transport = HfHubHTTPError.__mro__[1]
-    assert issubclass(transport, Exception)  # noqa: S101
-    # Its retries are not the reader's concern; that they failed is told below.
-    hub_logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # the hub leaves it without types
-    try:
+
         paths = {name: Path(hf_hub_download(repo, name, revision=revision)) for name in wanted}
-    except (OSError, EntryNotFoundError, HFValidationError, transport) as error:
-        fail(error)
     if revision == entry.revision:
         for name, known in zip((graph, table_of), kind.digests(entry), strict=True):
             if name is not None and known is not None:
@@ -256,7 +216,7 @@ def _download(entry: E, kind: Kind[E], repo: str, revision: str, place: Path) ->
 
 
 def _verify(entry: E, path: Path, known: str) -> None:
-    here = _sha256(path)
+    here = sha256(path)
     if here != known:
         raise ModelError(
             f"{entry.name}: {path} has sha256 {here}, where {entry.repo} has {known} at revision {entry.revision}; "

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import difflib
-import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Generic, NoReturn, TypeVar
+from typing import Any, Generic, TypeVar
 
 from imageyard.manifests.errors import ModelError
 from imageyard.ray_jobs.models import table
+from imageyard.ray_jobs.models.asking import is_path, refuse_odd_revision, unknown
+from imageyard.ray_jobs.models.digests import compare, sha256
+from imageyard.ray_jobs.models.hub import downloading
 
 CONFIG = "config.json"
 SAFE, SAFE_INDEX = "model.safetensors", "model.safetensors.index.json"
@@ -37,7 +38,7 @@ SHAPING = (
 )
 """The files, beside the weights, that decide what a model says."""
 
-_REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_FILES = f"{CONFIG}, {SAFE} and the tokenizer's files"
 _URL = re.compile(r"[a-z0-9+]+://")
 
 E = TypeVar("E", bound=table.Origin)
@@ -89,8 +90,7 @@ def locate_snapshot(model: str, entries: Sequence[E], *, folder: Path) -> Snapsh
     entry = table.named(stem, entries)
     if entry is None:
         return _of_a_folder(model, entries, folder)
-    if revision and not _REVISION.fullmatch(revision):
-        raise ModelError(f"{model}: {revision!r} is not a revision; write a commit, branch or tag of {entry.repo}")
+    refuse_odd_revision(model, entry, revision)
     for name in (entry.name, *entry.names):
         place = folder / (f"{name}@{revision}" if revision else name)
         if "/" not in name and (place / CONFIG).is_file():
@@ -113,13 +113,7 @@ def digest(snapshot: Snapshot[E]) -> dict[str, str]:
 
 def check(snapshot: Snapshot[E], planned: Mapping[str, str]) -> None:
     """Raises ModelError unless the files of `snapshot` are those whose digests were `planned`."""
-    here = digest(snapshot)
-    for name in sorted(planned.keys() | here.keys()):
-        if here.get(name) != planned.get(name):
-            raise ModelError(
-                f"{snapshot.name}: {snapshot.folder / name} has sha256 {here.get(name, 'none: it is missing')}, where "
-                f"the job was planned with {planned.get(name, 'no such file')}; put the same files on every machine"
-            )
+    compare(snapshot.name, snapshot.folder, digest(snapshot), planned)
 
 
 def _sha256(path: Path) -> str:
@@ -130,23 +124,14 @@ def _sha256(path: Path) -> str:
 @lru_cache(maxsize=1024)
 def _sha256_of(path: Path, size: int, modified: int) -> str:
     """Weights are many gigabytes: a file is read again only if its size or time changed."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return sha256(path)
 
 
 def _of_a_folder(model: str, entries: Sequence[E], folder: Path) -> Snapshot[E]:
-    is_path = model.startswith((".", "~")) or "/" in model or "\\" in model
-    place = Path(model).expanduser() if is_path else folder / model
+    place = Path(model).expanduser() if is_path(model) else folder / model
     if model and (is_snapshot(place) or place.is_dir()):
         return _opened(model, place.resolve().name, place, entries)
-    names = [entry.name for entry in entries]
-    spellings = [said for entry in entries for said in entry.names]
-    close = difflib.get_close_matches(model, spellings, n=1)
-    meant = f"did you mean {close[0]}?" if close else f"there are {', '.join(names)}"
-    raise ModelError(
-        f"{model!r} is no model of the table and no folder in {folder.absolute()}; {meant} "
-        f"(or put {CONFIG}, {SAFE} and the tokenizer's files into {place.absolute()})"
-    )
+    raise unknown(model, entries, folder, f"put {_FILES} into {place.absolute()}")
 
 
 def _opened(model: str, name: str, place: Path, entries: Sequence[E]) -> Snapshot[E]:
@@ -191,38 +176,18 @@ def _parts(index: Path) -> Iterator[str]:
 
 def _download(entry: E, revision: str, place: Path) -> Path:
     """The snapshot in Hugging Face's cache."""
-
-    def fail(error: Exception) -> NoReturn:
-        said = " ".join(str(error.__cause__ or error).split()) or type(error).__name__
-        raise ModelError(
-            f"{entry.name}: not in {place.absolute()}, and {entry.repo} at revision {revision} could not be downloaded "
-            f"({said[:300]}); put {CONFIG}, {SAFE} and the tokenizer's files into that folder, or let this machine "
-            "reach huggingface.co"
-        ) from error
-
-    try:
+    with downloading(entry.name, str(entry.repo), revision, place=place, files=_FILES):
         from huggingface_hub import snapshot_download
-        from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError
-        from huggingface_hub.utils import logging as hub_logging
-    except ImportError as error:
-        fail(error)
-    # HfHubHTTPError's first base is the HTTP client's own error, whichever client this release of the hub uses.
-    transport = HfHubHTTPError.__mro__[1]
-    assert issubclass(transport, Exception)  # noqa: S101
-    hub_logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # the hub leaves it without types
 
-    def get(patterns: Sequence[str]) -> Path:
-        # No folders: they hold other formats of the same weights. `consolidated` is one too.
-        ignored = ["*/*", "consolidated*"]
-        found = snapshot_download(
-            str(entry.repo), revision=revision, allow_patterns=list(patterns), ignore_patterns=ignored
-        )
-        return Path(found)
+        def get(patterns: Sequence[str]) -> Path:
+            # No folders: they hold other formats of the same weights. `consolidated` is one too.
+            ignored = ["*/*", "consolidated*"]
+            found = snapshot_download(
+                str(entry.repo), revision=revision, allow_patterns=list(patterns), ignore_patterns=ignored
+            )
+            return Path(found)
 
-    try:
         return _with_weights(get)
-    except (OSError, EntryNotFoundError, HFValidationError, transport) as error:
-        fail(error)
 
 
 def _with_weights(get: Callable[[Sequence[str]], Path]) -> Path:

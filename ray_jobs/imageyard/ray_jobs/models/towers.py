@@ -50,10 +50,10 @@ class TowerEntry(Origin):
 
 # SigLIP 2 of one size is a SigLIP by its classes; its variants of any size (NaFlex) are not among TOWERS.
 TOWER_ENTRIES: tuple[TowerEntry, ...] = (
-    TowerEntry("clip-vit-l-14", "openai/clip-vit-large-patch14"),
-    TowerEntry("siglip-so400m", "google/siglip-so400m-patch14-384"),
-    TowerEntry("siglip2-base", "google/siglip2-base-patch16-224"),
-    TowerEntry("dinov2-base", "facebook/dinov2-base"),
+    TowerEntry("clip-vit-l-14", "openai/clip-vit-large-patch14", "32bd64288804d66eefd0ccbe215aa642df71cc41"),
+    TowerEntry("siglip-so400m", "google/siglip-so400m-patch14-384", "9fdffc58afc957d1a03a25b10dba0329ab15c2a3"),
+    TowerEntry("siglip2-base", "google/siglip2-base-patch16-224", "75de2d55ec2d0b4efc50b3e9ad70dba96a7b2fa2"),
+    TowerEntry("dinov2-base", "facebook/dinov2-base", "f9e44c814b77203eaa57a6bdbbd535f21ede1415"),
 )
 
 

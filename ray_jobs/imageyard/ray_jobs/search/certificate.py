@@ -34,11 +34,6 @@ class Certificate(BaseModel):
     sampled_pairs: int
     sampled_found: int
 
-    @property
-    def measured_recall(self) -> float | None:
-        """The share of the sampled pairs that the search found; None if the sample has no pair."""
-        return self.sampled_found / self.sampled_pairs if self.sampled_pairs else None
-
 
 def combined(certificates: Sequence[Certificate]) -> tuple[Certificate, ...]:
     """One certificate for all searches of a kind: counts added up, sizes those of the largest."""

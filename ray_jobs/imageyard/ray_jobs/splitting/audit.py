@@ -11,7 +11,7 @@ from imageyard.ray_jobs.edges import Crossing
 from imageyard.ray_jobs.origin import called
 from imageyard.ray_jobs.splitting.group_by import rule
 from imageyard.ray_jobs.splitting.sides import NONE, SIDES, side_of
-from imageyard.ray_jobs.state import SPLIT, State
+from imageyard.ray_jobs.state import SPLIT, State, by_person
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,7 +30,7 @@ def leaks(state: State, audit: Sequence[str]) -> dict[str, Json]:
     side, pinned = np.full(len(state.keys), NONE, np.int64), np.zeros(len(state.keys), np.bool_)
     for row, sample in enumerate(state.samples):
         side[row] = side_of(sample.value(SPLIT)) if standing[row] else NONE
-        pinned[row] = side[row] != NONE and (sample.metadata(SPLIT) or {}).get("human-annotated") == "yes"
+        pinned[row] = side[row] != NONE and by_person(sample, SPLIT)
         sample.forget()
     told: list[Json] = []
     for crossing in state.edges.crossings(np.where(pinned, side + len(SIDES), side)):

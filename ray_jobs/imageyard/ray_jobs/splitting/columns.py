@@ -12,7 +12,7 @@ from imageyard.ray_jobs.origin import names_of
 from imageyard.ray_jobs.splitting.group_by import Rule
 from imageyard.ray_jobs.splitting.labels import Kind, labels_of
 from imageyard.ray_jobs.splitting.sides import HELD_OUT, NONE, OUT, side_of
-from imageyard.ray_jobs.state import ORIGIN, SPLIT, State
+from imageyard.ray_jobs.state import ORIGIN, SPLIT, State, by_person
 
 if TYPE_CHECKING:
     import numpy as np
@@ -155,20 +155,16 @@ class _Labels:
 
 def _said(sample: Sample) -> tuple[int, bool]:
     value = sample.value(SPLIT)
-    by_person = (sample.metadata(SPLIT) or {}).get("human-annotated") == "yes"
-    side = side_of(value)
-    return (OUT if by_person and side == NONE else side), by_person
+    pinned, side = by_person(sample, SPLIT), side_of(value)
+    return (OUT if pinned and side == NONE else side), pinned
 
 
 def _fold(sample: Sample, folds: int | None) -> tuple[int, bool]:
     """The fold that stays, and whether it may be taken away: a person's fold and another's pair may not."""
     value, metadata = sample.value(FOLD), sample.metadata(FOLD) or {}
-    by_person = metadata.get("human-annotated") == "yes"
-    ours = metadata.get("step") == STEP and not by_person
+    pinned = metadata.get("human-annotated") == "yes"
+    ours = metadata.get("step") == STEP and not pinned
     stays = (
-        folds is not None
-        and type(value) is int
-        and 0 <= value < folds
-        and (by_person or metadata.get("folds") == folds)
+        folds is not None and type(value) is int and 0 <= value < folds and (pinned or metadata.get("folds") == folds)
     )
     return (value if stays else -1), ours

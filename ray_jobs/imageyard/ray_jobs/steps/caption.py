@@ -21,7 +21,7 @@ from imageyard.ray_jobs.extractors.caption import Captioner
 from imageyard.ray_jobs.models.caption_settings import Asked
 from imageyard.ray_jobs.selecting import condition
 from imageyard.ray_jobs.splitting.patterns import expression
-from imageyard.ray_jobs.state import CAPTION, CUSTOM, State, World, labelled, unmeasured
+from imageyard.ray_jobs.state import CAPTION, CUSTOM, State, World, by_person, labelled, unmeasured
 from imageyard.ray_jobs.steps.base import Step
 
 
@@ -91,7 +91,7 @@ class Caption(Asked, Step):
         matches = condition(self.where).matches if self.where is not None else None
         for row in state.standing:
             sample = state.samples[row]
-            free = self.existing != "skip" or not _by_person(sample, self.into)
+            free = self.existing != "skip" or not _worded(sample, self.into)
             if free and (matches is None or matches(sample)):
                 yield row
             sample.forget()
@@ -124,7 +124,7 @@ class Caption(Asked, Step):
         if not text:
             return sample
         words = sample.value(self.into)
-        if not _by_person(sample, self.into):
+        if not _worded(sample, self.into):
             return labelled(sample, self.into, text, world.stamp.metadata(CUSTOM, self.kind, **by))
         metadata = {**edited(sample, self.into, self.kind), **by}
         if self.existing == "overwrite":
@@ -133,9 +133,9 @@ class Caption(Asked, Step):
         return sample.with_label(self.into, both(str(words), text, once=self.existing == "merge"), metadata)
 
 
-def _by_person(sample: Sample, attribute: str) -> bool:
+def _worded(sample: Sample, attribute: str) -> bool:
     """Whether a person wrote words there."""
-    return (sample.metadata(attribute) or {}).get("human-annotated") == "yes" and bool(sample.value(attribute))
+    return by_person(sample, attribute) and bool(sample.value(attribute))
 
 
 def both(words: str, text: str, *, once: bool) -> str:

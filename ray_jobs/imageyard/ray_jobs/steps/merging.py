@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from imageyard.manifests.sample import Json, Sample
-from imageyard.ray_jobs.state import CAPTION, MANY_LABELS, ONE_LABEL
+from imageyard.ray_jobs.state import CAPTION, MANY_LABELS, ONE_LABEL, by_person
 
 MERGED = "merged-from"
 OWN = "merged-into"
@@ -19,14 +19,14 @@ def merged(sample: Sample, copies: Sequence[Sample], policy: Collection[str]) ->
     `caption`: the longest caption; `labels`: single-label classes; `tags`: multi-label classes, added to its own.
     Model output is never merged: it is measured again.
     """
-    if "caption" in policy and not _by_person(sample, CAPTION):
-        captioned = [copy for copy in copies if _by_person(copy, CAPTION) and isinstance(copy.value(CAPTION), str)]
+    if "caption" in policy and not by_person(sample, CAPTION):
+        captioned = [copy for copy in copies if by_person(copy, CAPTION) and isinstance(copy.value(CAPTION), str)]
         if captioned:
             sample = _taken(sample, CAPTION, max(captioned, key=lambda copy: len(copy.value(CAPTION))))
     for name in dict.fromkeys(name for copy in copies for name in copy.label_names):
-        sayers = [copy for copy in copies if _by_person(copy, name)]
+        sayers = [copy for copy in copies if by_person(copy, name)]
         kinds = {str((copy.metadata(name) or {}).get("type", "")).lower() for copy in sayers}
-        if kinds == {ONE_LABEL} and "labels" in policy and not _by_person(sample, name):
+        if kinds == {ONE_LABEL} and "labels" in policy and not by_person(sample, name):
             sample = _taken(sample, name, sayers[0])
         elif kinds == {MANY_LABELS} and "tags" in policy:
             sample = _joined(sample, name, sayers)
@@ -48,10 +48,6 @@ def unmerged(sample: Sample, names: Collection[str] | None = None) -> Sample:
     return sample
 
 
-def _by_person(sample: Sample, name: str) -> bool:
-    return (sample.metadata(name) or {}).get("human-annotated") == "yes"
-
-
 def _own(sample: Sample, name: str) -> dict[str, Json]:
     """What the sample says by itself, to be put back; nothing if it says nothing."""
     metadata = sample.metadata(name)
@@ -67,7 +63,7 @@ def _joined(sample: Sample, name: str, sayers: Sequence[Sample]) -> Sample:
     """The union of classes, where the class maps say the same; a copy whose map differs is left out."""
     metadata: dict[str, Any] = dict(sample.metadata(name) or {})
     own = _own(sample, name)
-    mine = _by_person(sample, name)
+    mine = by_person(sample, name)
     values: list[Any] = list(sample.value(name) or []) if mine else []
     classes: dict[str, Any] = dict(metadata.get("class-map") or {}) if mine else {}
     scores: dict[str, Any] = dict(metadata.get("confidence-map") or {}) if mine else {}

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 
 from imageyard.manifests.sample import Sample
 from imageyard.ray_jobs.extractors.probe import Probe
-from imageyard.ray_jobs.state import CAPTION, ORIGIN, SPLIT, VERDICT, State, World
+from imageyard.ray_jobs.state import CAPTION, ORIGIN, SPLIT, VERDICT, State, World, by_person
 
 Criterion = Literal[
     "held-out", "human", "pixels", "lossless", "quality", "sharpness", "caption", "first-seen",
@@ -93,11 +93,7 @@ def _said(sample: Sample, probe: Mapping[str, Any]) -> dict[str, Any]:
     caption = sample.value(CAPTION)
     return {
         "held-out": sample.value(SPLIT) in ("test", "validation"),
-        "human": any(
-            (sample.metadata(name) or {}).get("human-annotated") == "yes"
-            for name in sample.label_names
-            if name != VERDICT
-        ),
+        "human": any(by_person(sample, name) for name in sample.label_names if name != VERDICT),
         "lossless": probe["format"] in LOSSLESS,
         "quality": probe["jpeg_quality"] or 0,
         "sharpness": probe["sharpness"] or 0,

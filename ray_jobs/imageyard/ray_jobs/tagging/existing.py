@@ -6,14 +6,9 @@ from typing import Literal
 
 from imageyard.manifests.sample import Sample
 from imageyard.ray_jobs.caption_text import is_prose, pieces_of
-from imageyard.ray_jobs.state import CAPTION, RATING, TAGS
+from imageyard.ray_jobs.state import CAPTION, RATING, TAGS, by_person
 
 Existing = Literal["overwrite", "skip", "append", "merge"]
-
-
-def by_person(sample: Sample, attribute: str) -> bool:
-    """Whether a person wrote an attribute of `sample`."""
-    return (sample.metadata(attribute) or {}).get("human-annotated") == "yes"
 
 
 def described(sample: Sample) -> bool:

@@ -17,6 +17,7 @@ from imageyard.ray_jobs.state import (
     Rejection,
     Stamp,
     State,
+    by_person,
     labelled,
     unmeasured,
     verdict_of,
@@ -24,7 +25,7 @@ from imageyard.ray_jobs.state import (
 from imageyard.ray_jobs.tag_categories import RATING as RATINGS
 from imageyard.ray_jobs.tagging.choosing import Scores
 from imageyard.ray_jobs.tagging.decision import Decision, Draft
-from imageyard.ray_jobs.tagging.existing import Existing, by_person, described, pieces_said, rating_said
+from imageyard.ray_jobs.tagging.existing import Existing, described, pieces_said, rating_said
 from imageyard.ray_jobs.tagging.facts import TagFacts
 from imageyard.ray_jobs.tagging.names import Label, Pick
 from imageyard.ray_jobs.tagging.safety import said_unsafe, unsafe

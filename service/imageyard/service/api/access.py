@@ -8,11 +8,14 @@ The key itself is looked at in `gate.py`, before a byte of the body is read. No 
 here: FastAPI cannot resolve the names of an enclosing function.
 """
 
-from collections.abc import Callable, Iterator
+import difflib
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Path, Request, Security
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from imageyard.manifests.dataset import Dataset
@@ -49,9 +52,31 @@ def caller(scope: Scope) -> Callable[..., Caller]:
             raise ProblemError(401, "send a key: Authorization: Bearer iy_…")
         if not who.may(scope):
             raise ProblemError(403, f"this needs a key with the scope {scope}; {who.name} has {', '.join(who.scopes)}")
+        _refuse_strangers(request)
         return who
 
     return found
+
+
+def _refuse_strangers(request: Request) -> None:
+    """A misspelt filter would be no filter, and the answer everything."""
+    route = request.scope.get("route")
+    if not request.query_params or not isinstance(route, APIRoute):
+        return
+    known = sorted(_queried(route.dependant))
+    for name in request.query_params:
+        if name not in known:
+            close = difflib.get_close_matches(name[:50], known, n=1)
+            there = (
+                f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}" if known else "there is none"
+            )
+            raise ProblemError(422, f"query.{name[:50]} is no parameter of this address; {there}")
+
+
+def _queried(dependant: Dependant) -> Iterable[str]:
+    yield from (field.alias for field in dependant.query_params)
+    for inner in dependant.dependencies:
+        yield from _queried(inner)
 
 
 def within(scope: Scope) -> Callable[..., Place]:

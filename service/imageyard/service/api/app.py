@@ -24,7 +24,7 @@ import orjson
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.telemetry import TelemetryConfig
 
-from imageyard.service.api import datasets, health, jobs, problems, samples, statistics, uploads, versions
+from imageyard.service.api import datasets, health, job_events, jobs, problems, samples, statistics, uploads, versions
 from imageyard.service.api.edge import Edge
 from imageyard.service.api.gate import Gate
 from imageyard.service.api.loops import Loop, running
@@ -36,6 +36,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     datasets.router,
     uploads.router,
     jobs.router,
+    job_events.router,
     versions.router,
     samples.router,
     statistics.router,

@@ -10,6 +10,7 @@ from pydantic.json_schema import SkipJsonSchema
 from imageyard.manifests.errors import ExistsError, JobError
 from imageyard.manifests.version import Version
 from imageyard.ray_jobs import job
+from imageyard.ray_jobs.recipe import Recipe as ParsedRecipe
 from imageyard.service.api.access import Place, caller, within
 from imageyard.service.api.keys import Caller
 from imageyard.service.api.paging import Cursor, after, cursor_of
@@ -121,7 +122,8 @@ def create_dataset(
     if asked.name in RESERVED:
         raise ProblemError(422, f"{asked.name} is the name of a folder within datasets; choose another")
     if asked.recipe is not None:
-        recipe_of(asked.recipe, dataset=catalog.url(asked.name), tenant=who.tenant, deployment=yard.deployment)
+        recipe = recipe_of(asked.recipe, dataset=catalog.url(asked.name), tenant=who.tenant, deployment=yard.deployment)
+        _check_watched(recipe, asked.watch)
     try:
         settings = catalog.create(
             asked.name, profile=asked.profile, recipe=_kept(asked.recipe), watch=asked.watch, by=who.name
@@ -191,9 +193,13 @@ def change_dataset(
         if name in changes and changes[name] is None:
             raise ProblemError(422, f"body.{name} cannot be null; leave it out to keep what it is")
     if asked.recipe is not None:
-        recipe_of(asked.recipe, dataset=place.dataset.url, tenant=place.caller.tenant, deployment=yard.deployment)
         changes["recipe"] = _kept(asked.recipe)
     settings = place.settings
+    written = changes.get("recipe", settings.recipe)
+    if written is not None and (asked.recipe is not None or asked.watch):
+        tenant = place.caller.tenant
+        recipe = recipe_of(written, dataset=place.dataset.url, tenant=tenant, deployment=yard.deployment)
+        _check_watched(recipe, changes.get("watch", settings.watch))
     if changes:
         settings = yard.catalog(place.caller.tenant).change(settings, by=place.caller.name, **changes)
     response.headers["ETag"] = _etag(settings)
@@ -222,6 +228,13 @@ def delete_dataset(
             job.cancel(store, entry.key.rsplit("/", 1)[-1], by=place.caller.name, clock=yard.clock)
 
 
+def _check_watched(recipe: ParsedRecipe, watch: bool) -> None:
+    if watch and recipe.steps[0].kind != "ingest":
+        raise ProblemError(
+            422, "the recipe has no `ingest` step, so nothing would ever be taken in; put it first, or `watch: false`"
+        )
+
+
 def _kept(recipe: Recipe | None) -> Recipe | None:
     return None if recipe is None else {name: value for name, value in recipe.items() if name != "dataset"}
 
@@ -231,8 +244,12 @@ def _etag(settings: DatasetSettings) -> str:
 
 
 def _check_match(if_match: str | None, settings: DatasetSettings) -> None:
-    if if_match is not None and if_match.strip() not in ("*", _etag(settings)):
-        raise ProblemError(412, f"the settings are number {settings.number} by now; read them again")
+    said = if_match.strip() if if_match is not None else "*"
+    if said in ("*", _etag(settings)):
+        return
+    if said == str(settings.number):
+        raise ProblemError(412, f"If-Match is the ETag with its quotes: {_etag(settings)}")
+    raise ProblemError(412, f"the settings are number {settings.number} by now; read them again")
 
 
 def _described(settings: DatasetSettings, url: str) -> Described:

@@ -199,11 +199,17 @@ async def _imageyard(request: Request, error: Exception) -> Response:
 
 async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101  # for the type checker
-    found = error.errors()
+    found = _without_echoes(error.errors())
     faults = [_fault(one) for one in found[:MOST_FAULTS]]
     first = f"{faults[0].field}: {faults[0].message}" if faults else "the request cannot be read"
     more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
     return respond(_id(request), 422, first + more, faults=faults)
+
+
+def _without_echoes(found: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Without what is said of a list only because something in it is wrong: that it is too short."""
+    within = {fault["loc"][:depth] for fault in found for depth in range(len(fault["loc"]))}
+    return [fault for fault in found if fault["type"] != "too_short" or fault["loc"] not in within]
 
 
 def _fault(found: Mapping[str, Any]) -> Fault:

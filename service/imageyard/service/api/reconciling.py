@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -15,6 +16,7 @@ from imageyard.ray_jobs.job_log import stamp
 from imageyard.ray_jobs.submit import RayJobs
 from imageyard.service.api.loops import Loop
 from imageyard.service.api.yard import Yard
+from imageyard.service.deployment import Tenant
 from imageyard.service.reconcile import Reconciler
 
 EVERY = 2.0
@@ -33,10 +35,12 @@ def reconciling(yard: Yard, token: SecretStr | None) -> tuple[Loop, ...]:
     def heard(dataset: str, job: str, name: str, event: Mapping[str, Any]) -> None:
         yard.metrics.observed.event(dataset, job, name, event, old=str(event.get("time", "")) < began)
 
-    known: dict[str, Sequence[str]] = {}
-    turns = count()
     loop = Reconciler(
-        lambda: datasets_of(yard, known, next(turns)), ray, clock=yard.clock, heard=heard, stores=yard.stores
+        {tenant.name: partial(datasets_of, yard, tenant, [], count()) for tenant in yard.deployment.tenants},
+        ray,
+        clock=yard.clock,
+        heard=heard,
+        stores=yard.stores,
     )
 
     def turn(stopping: threading.Event) -> None:
@@ -45,18 +49,15 @@ def reconciling(yard: Yard, token: SecretStr | None) -> tuple[Loop, ...]:
     return (Loop("reconcile", turn, EVERY),)
 
 
-def datasets_of(yard: Yard, known: dict[str, Sequence[str]], turn: int = 0) -> Iterator[str]:
-    """URLs of every folder that may be a dataset: one whose settings say that it is deleted may have jobs that run.
+def datasets_of(yard: Yard, tenant: Tenant, known: list[str], turns: Iterator[int]) -> Sequence[str]:
+    """URLs of a tenant's folders that may be datasets: one whose settings say that it is deleted may have open jobs.
 
-    At each turn another tenant is the first, so that the one with many jobs is not always. Of a tenant whose store does
-    not answer those of the last time, which `known` keeps: the others go on.
+    At each of `turns` another is the first, so that the one with many jobs is not always. While its store fails they
+    are those of the last time, which `known` keeps.
     """
-    tenants = yard.deployment.tenants
-    first = turn % len(tenants)
-    for tenant in (*tenants[first:], *tenants[:first]):
-        try:
-            known[tenant.name] = yard.stores.open(tenant.prefix).folders()
-        except ImageyardError as error:
-            _log.warning("jobs of %s are looked after later: %s", tenant.name, error, extra={"tenant": tenant.name})
-        for name in known.get(tenant.name, ()):
-            yield f"{tenant.prefix}/{name}"
+    try:
+        known[:] = yard.stores.open(tenant.prefix).folders()
+    except ImageyardError as error:
+        _log.warning("jobs of %s are looked after later: %s", tenant.name, error, extra={"tenant": tenant.name})
+    first = next(turns) % max(1, len(known))
+    return [f"{tenant.prefix}/{name}" for name in (*known[first:], *known[:first])]

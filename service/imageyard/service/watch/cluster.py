@@ -19,7 +19,8 @@ from imageyard.service.watch.runners import Ran, StoppedError
 
 POLL = 2.0
 """Seconds between two looks at a job."""
-AT_ONCE = 8
+AT_ONCE = 32
+"""Jobs waited for at a time, of which one tenant has at most a quarter: waiting costs little."""
 
 
 class ClusterRunner:

@@ -25,6 +25,8 @@ class Watched:
     recipe: Recipe
     written: Mapping[str, Any] = field(default_factory=dict)
     """The recipe as it was written, for jobs that are submitted."""
+    tenant: str = ""
+    """Whose it is, where there are several: what can be done at a time is shared by them."""
 
     @property
     def url(self) -> str:

@@ -37,7 +37,7 @@ class Runner(Protocol):
 
     @property
     def at_once(self) -> int:
-        """How many jobs may run at a time."""
+        """How many jobs may run at a time; of one tenant it is a quarter, or one."""
         ...
 
     def run(self, watched: Watched, lying: Collection[Mark], stopping: Callable[[], bool]) -> Ran:
