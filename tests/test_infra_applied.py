@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -22,6 +23,7 @@ from imageyard.service.watch.sqs import SqsQueue
 from imageyard.service.watch.watcher import Pace, Watcher
 from imageyard.service.watch.windows import Rule
 from jobs import DATE, drop, go, recipe, roles, store_keys
+from manifests_of_kubernetes import of_kind
 from overheard import overhearing
 from pictures import photo
 from policies import Asked, allowed, listed
@@ -29,6 +31,7 @@ from ray_api import TOKEN as RAY_TOKEN
 from ray_api import ray_api
 from served import bearer, serving
 from terraforming import VARIABLES, Applied, applied, initialised
+from test_infra_configuration import on_kubernetes
 
 BUCKET = str(VARIABLES["bucket"])
 ARN = f"arn:aws:s3:::{BUCKET}"
@@ -135,6 +138,27 @@ def test_only_rules_of_this_account_send_to_the_queues(yard: Applied, queue: str
     assert only["Condition"]["StringEquals"] == {"aws:SourceAccount": "123456789012"}
     rules = yard.client("events").list_rules()["Rules"]
     assert sorted(only["Condition"]["ArnEquals"]["aws:SourceArn"]) == sorted(rule["Arn"] for rule in rules)
+
+
+def test_the_examples_of_kubernetes_name_what_terraform_makes(yard: Applied) -> None:
+    config = on_kubernetes()
+    named = {"url": "queue_url", "dead_letters": "dead_letter_queue_url"}
+    for setting, output in named.items():
+        path = urlsplit(config["queue"][setting]).path
+        assert path == f"/123456789012/{str(yard.outputs[output]).rpartition('/')[2]}"
+    (tenant,) = config["tenants"]
+    assert tenant["prefix"] == yard.outputs["tenant_urls"][tenant["name"]]
+    assert tenant["also"] == [yard.outputs["models_url"]]
+    roles_named = {
+        one["metadata"]["name"]: one["metadata"]["annotations"]["eks.amazonaws.com/role-arn"].rpartition("/")[2]
+        for one in of_kind("ServiceAccount")
+    }
+    service, worker = (str(yard.outputs[f"{role}_role_arn"]).rpartition("/")[2] for role in ("service", "worker"))
+    assert roles_named == {
+        "imageyard-service": service,
+        "imageyard-ray-head": worker,
+        "imageyard-ray-worker": worker,
+    }
 
 
 def test_no_role_is_given_a_bare_wildcard(yard: Applied) -> None:
