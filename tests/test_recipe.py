@@ -6,6 +6,7 @@ import pytest
 
 from imageyard.manifests.errors import RecipeError
 from imageyard.ray_jobs.recipe import load_recipe, parse_recipe
+from imageyard.ray_jobs.recipe_yaml import read_yaml
 
 GOOD = """
 dataset: s3://bucket/datasets/cats
@@ -67,6 +68,8 @@ def test_the_dataset_can_be_given_at_the_command_line(tmp_path: Path) -> None:
         ("steps: [ingest]", "no `dataset:`"),
         ("- a", "a recipe has `dataset:` and `steps:`"),
         ("a: [", "not YAML"),
+        ("dataset: file:///x\nsteps: [ingest]\nsteps: [split]", "`steps` stands twice"),
+        ("dataset: file:///x\nsteps: [{tag: {model: x, sfw: on}}]", "write true, false or {above: 0.5}"),
         ("dataset: file:///x\nname: 'a b'\nsteps: [ingest]", "`name` is 'a b'"),
     ],
 )
@@ -76,6 +79,32 @@ def test_a_slip_of_the_pen_is_one_clear_error(tmp_path: Path, text: str, words: 
         load_recipe(path)
     assert str(caught.value).startswith(str(path))
     assert words in str(caught.value)
+
+
+def test_words_that_yaml_once_took_for_something_else_are_words(tmp_path: Path) -> None:
+    steps = "[{dedup: {variant: off}}, {remove: {tags: [3_3, 0_0, 3, 1:30, 2026-01-15, off], on: tags}}]"
+    dedup, remove = load_recipe(write(tmp_path, f"dataset: file:///x\nsteps: {steps}")).plain()["steps"]
+    assert dedup["dedup"]["variant"] == "off"
+    assert remove["remove"]["on"] == ["tags"]
+    assert remove["remove"]["tags"] == ["3_3", "0_0", "3", "1:30", "2026-01-15", "off"]
+
+
+def test_numbers_and_switches_of_yaml_are_what_they_were(tmp_path: Path) -> None:
+    said = "model: x, threshold: .5, max_tags: 30, min_count: 1e-2, escape: yes, sfw: false, preset: ~"
+    shared = f"shared: &shared {{{said}}}"
+    assert read_yaml(write(tmp_path, f"{shared}\nsteps: [tag: {{<<: *shared, escape: no}}]"))["steps"] == [
+        {
+            "tag": {
+                "model": "x",
+                "threshold": 0.5,
+                "max_tags": 30,
+                "min_count": 0.01,
+                "escape": False,
+                "sfw": False,
+                "preset": None,
+            }
+        }
+    ]
 
 
 def test_a_recipe_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -373,6 +373,34 @@ def test_implications_of_the_recipe_reach_through_each_other_and_end_in_circles(
     assert tags(listed("dog"), drop_overlap=True, implications=more) == "dog"
 
 
+def test_what_is_implied_says_what_it_ends_in() -> None:
+    assert tags(listed("uniform", "shirt"), drop_overlap=True, implications={"uniform": ["white shirt"]}) == "uniform"
+
+
+@pytest.mark.parametrize(
+    ("names", "implications", "left"),
+    [
+        ("grin, smile", {"smile": ["grin"]}, "grin"),
+        ("smile, grin", {"smile": ["grin"]}, "smile"),
+        ("shirt, white shirt", {"shirt": ["white shirt"]}, "shirt"),
+        ("d, c, b", {"a": ["b"], "b": ["c"], "c": ["d"], "d": ["b"]}, "d"),
+        ("d, c, b, a", {"a": ["b"], "b": ["c"], "c": ["d"], "d": ["b"]}, "a"),
+        ("k, m", {"k": ["q m"], "m": ["r k"]}, "k"),
+    ],
+)
+def test_of_tags_that_say_each_other_the_likeliest_stays(
+    names: str, implications: dict[str, list[str]], left: str
+) -> None:
+    assert tags(listed(*names.split(", ")), drop_overlap=True, implications=implications) == left
+
+
+def test_a_share_of_images_is_no_rounding_error_away() -> None:
+    decision = Tag(model="golden", min_count=0.07).decision([Vocabulary({0: Label(0, "smile", GENERAL)}, MODEL)])
+    draft = decision.drafted([[(0, 0.9)]])
+    assert decision.finished(draft, {"smile": 7}, 100)
+    assert not decision.finished(draft, {"smile": 6}, 100)
+
+
 def test_a_character_is_not_dropped_for_a_tag_that_ends_in_its_name() -> None:
     scored = [(0, "little_saber", GENERAL, 0.9), (1, "saber", CHARACTER, 0.9)]
     assert tags(scored, drop_overlap=True) == "little saber, saber"

@@ -194,7 +194,7 @@ def _has(name: str) -> Test:
 def _says(field: str, wanted: str) -> Test:
     if field == "tag":
         means = _fits(normal(wanted))
-        return lambda sample: any(means(normal(tag)) for tag in _tags(sample))
+        return lambda sample: any(means(normal(bare(tag))) for tag in _tags(sample))
     if field in (CAPTION, TEXT):
         said = _phrase(normal(wanted))
         return lambda sample: said(_normal_once(str(sample.value(field) or "")))

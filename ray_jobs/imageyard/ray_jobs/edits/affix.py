@@ -52,9 +52,11 @@ class Affix(Edit):
         text = joined(piece.text for piece in words.pieces)
         inner = joined(piece.text for piece in words.pieces if not words.held(piece))
         before, first, after, last = self._around
+        if not text:
+            text = joined(filter(None, (before, after)))
         if before and not any((one + " ").startswith((first, before + " ", before + ",")) for one in (text, inner)):
-            text = first + text if text else before
+            text = first + text
         if after and not any((" " + one).endswith((last, " " + after)) for one in (text, inner)):
-            text = text + last if text else after
+            text = text + last
         pieces = pieces_of(text)
         return words if [piece.text for piece in words.pieces] == pieces else words.having(tuple(map(Piece, pieces)))

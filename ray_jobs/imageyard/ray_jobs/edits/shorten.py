@@ -35,40 +35,44 @@ class Shorten(Edit):
         if self._fits(pieces):
             return words
         if words.prose:
-            return words.having(self._first_sentences(pieces, words))
+            whole = self._first_sentences(words)
+            if whole:
+                return words.having(whole)
         weights = self._weights(words, about)
         order = sorted(range(len(pieces)), key=lambda at: (weights(pieces[at]), -at))
         spare = [at for at in order if not words.held(pieces[at])]
+        if len(spare) == len(pieces):
+            spare.pop()
 
         def without(count: int) -> list[Piece]:
             gone = set(spare[:count])
             return [piece for place, piece in enumerate(pieces) if place not in gone]
 
-        if len(spare) == len(pieces):
-            spare.pop()
-
         fewest = bisect_left(range(len(spare)), True, key=lambda count: self._fits(without(count)))
         return words.having(without(fewest))
 
     def _weights(self, words: Wording, about: About) -> Callable[[Piece], float]:
+        if words.prose:
+            return lambda piece: 0.0
         if self.drop == "score":
             return lambda piece: 0.0 if piece.score is None else piece.score
         if self.drop == "frequency":
             return lambda piece: float(about.counts[same_as(piece.text)])
         return lambda piece: 0.0
 
-    def _first_sentences(self, pieces: list[Piece], words: Wording) -> list[Piece]:
-        """As many whole sentences as fit, else as many pieces, else the first piece alone."""
-        sentences = _SENTENCE.split(joined(piece.text for piece in pieces))
-        while len(sentences) > 1:
-            sentences.pop()
-            found = list(map(Piece, pieces_of(" ".join(sentences))))
-            if self._fits(found):
-                return found
-        while len(pieces) > 1 and not self._fits(pieces):
-            last = max((at for at, piece in enumerate(pieces) if not words.held(piece)), default=len(pieces) - 1)
-            pieces.pop(last)
-        return pieces
+    def _first_sentences(self, words: Wording) -> list[Piece]:
+        """As many whole sentences as fit beside the trigger words, but not all; none if the first alone does not."""
+        free = [at for at, piece in enumerate(words.pieces) if not words.held(piece)]
+        before = words.pieces[: free[0]]
+        behind = [piece for piece in words.pieces[free[0] :] if words.held(piece)]
+        sentences = _SENTENCE.split(joined(words.pieces[at].text for at in free))
+
+        def first(count: int) -> list[Piece]:
+            return [*before, *map(Piece, pieces_of(" ".join(sentences[:count]))), *behind]
+
+        counts = range(1, len(sentences))
+        fitting = bisect_left(counts, True, key=lambda count: not self._fits(first(count)))
+        return first(fitting) if fitting else []
 
     def _fits(self, pieces: list[Piece]) -> bool:
         if self.unit == "tags":
