@@ -446,6 +446,22 @@ def test_a_trigger_that_a_later_step_harms_fails_the_job(dataset: Dataset, model
     assert dataset.newest() is None
 
 
+def test_a_trigger_is_looked_for_where_it_was_put_whatever_the_condition_says_then(
+    dataset: Dataset, models: Path
+) -> None:
+    cats, dogs = ({"trigger": {"words": "sks", "where": f"class == {name}"}} for name in ("cat", "dog"))
+    outcome = go(dataset, ingest(dataset, cats, dogs), models)
+    assert outcome.version is not None
+    promised = outcome.version.certificates["trigger"]
+    assert promised == {
+        f"sks where class == {name}": {"at": "begin", "images": 2, "images_without_any_text": 0}
+        for name in ("cat", "dog")
+    }
+    tagged = {"trigger": {"words": "sks", "where": 'tag "long hair"'}}
+    with pytest.raises(JobError, match=r"cat/a\.jpg: its caption has the trigger 'sks' 0 times"):
+        go(dataset, ingest(dataset, tagged, {"remove": ["long hair", "sks"]}), models)
+
+
 def test_tags_and_sentences_become_one_text(dataset: Dataset, models: Path) -> None:
     tag = {"tag": {"model": str(models / "sentinel"), "threshold": 0.1}}
     outcome = go(dataset, ingest(dataset, tag, {"trigger": "sks"}, {"compose": "{caption}, {class}, {tags}"}), models)

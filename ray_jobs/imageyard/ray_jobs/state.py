@@ -71,6 +71,9 @@ class State:
     awaited: Mapping[str, Set[int]] = field(default_factory=dict)
     """By the identity of a deferred extractor, the rows that a step would have decided on, had they been measured."""
 
+    promised: Mapping[str, Set[int]] = field(default_factory=dict)
+    """By a step as JSON, the rows of which it is to certify something, whatever later steps make of its condition."""
+
     @property
     def standing(self) -> list[int]:
         """Rows that are not rejected."""
