@@ -439,6 +439,19 @@ def test_tags_are_edited_with_their_scores_and_classes(dataset: Dataset, models:
     assert not list(diff(dataset, plain.version, back.version)) if plain.version and back.version else False
 
 
+def test_edits_of_tags_that_the_recipe_does_not_make_are_undone_too(dataset: Dataset, models: Path) -> None:
+    first = go(dataset, ingest(dataset, {"tag": {"model": str(models / "sentinel"), "threshold": 0.1}}), models)
+    edited = go(dataset, ingest(dataset, {"trigger": "sks"}, {"replace": {"tags": {"^_^": "smile"}}}), models)
+    other = go(dataset, ingest(dataset, {"trigger": "ohwx"}), models)
+    plain = go(dataset, ingest(dataset), models)
+    for name, (_, sample) in by_name(dataset, first.version).items():
+        before = tags_in_order(sample)
+        renamed = ["smile" if tag == "^_^" else tag for tag in before]
+        assert tags_in_order(by_name(dataset, edited.version)[name][1]) == ["sks", *renamed]
+        assert tags_in_order(by_name(dataset, other.version)[name][1]) == ["ohwx", *before]
+        assert by_name(dataset, plain.version)[name][1].line == sample.line
+
+
 def test_a_trigger_that_a_later_step_harms_fails_the_job(dataset: Dataset, models: Path) -> None:
     harmed = ingest(dataset, {"trigger": "sks"}, {"replace": {"tags": {"sks": "ohwx"}}})
     with pytest.raises(JobError, match="has the trigger 'sks' 0 times"):

@@ -119,6 +119,8 @@ class World:
     """Whether what deferred extractors have not measured yet will be: then it is no reason to reject an image."""
     by_hand: bool = False
     """Whether the recipe is of edits alone: then it changes people's words themselves, and not what is made of them."""
+    makes: Set[str] = frozenset()
+    """The attributes that the recipe writes on every image, but where a person did."""
 
     def columns(self, extractor: str | Extractor, keys: Sequence[str], names: Sequence[str]) -> dict[str, list[Any]]:
         """Facts as lists aligned with `keys`, None where there is none; `error` is always among them.
