@@ -49,6 +49,7 @@ VARIABLES = {
         "cats": {"prefix": "teams/cats", "trainers": ["training:cats"]},
         "dogs": {"prefix": "teams/dogs", "trainers": ["training:dogs"]},
     },
+    "more_writers": ["arn:aws:iam::123456789012:role/imageyard-ray-nodes"],
 }
 
 

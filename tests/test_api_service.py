@@ -7,6 +7,8 @@ import os
 import re
 import signal
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -145,6 +147,22 @@ def test_the_command_refuses_in_one_line_what_would_let_anybody_in(tmp_path: Pat
     (tmp_path / "f.yaml").write_text(yaml.safe_dump(tenant(keys=[])))
     result = CliRunner().invoke(command_line, ["serve", "--config", str(tmp_path / "f.yaml")])
     assert isinstance(result.exception, DeploymentError)
+
+
+def test_where_it_cannot_listen_it_says_so_in_one_line_and_begins_nothing(tmp_path: Path) -> None:
+    (tmp_path / "f.yaml").write_text(
+        yaml.safe_dump({"tenants": [{"name": "acme", "prefix": f"file://{tmp_path}/data"}]})
+    )
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        command = [sys.executable, "-m", "imageyard.service.cli", "serve", "--config", str(tmp_path / "f.yaml")]
+        done = subprocess.run(
+            [*command, "--dev", "--port", port], capture_output=True, text=True, timeout=120, check=False
+        )
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: cannot listen at 127.0.0.1, port {port} (")
+    assert len(done.stderr.splitlines()) == 1
+    assert "Application" not in done.stdout
 
 
 def test_a_new_key_is_shown_once_with_the_entry_that_lets_it_in(tmp_path: Path) -> None:

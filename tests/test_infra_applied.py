@@ -56,6 +56,7 @@ def may(yard: Applied) -> May:
     bucket = yard.bucket_policy
     names = ("service", "worker", "trainer-cats", "trainer-dogs")
     documents = {name: yard.role_policies(f"imageyard-{name}") for name in names} | {"admin": [ANYTHING]}
+    documents |= dict.fromkeys(("ray-nodes", "strange-nodes"), documents["worker"])
 
     def judge(role: str, asked: Asked) -> bool:
         principal = ADMIN if role == "admin" else ROLE.format(role)
@@ -186,6 +187,12 @@ def test_nobody_else_writes_versions_and_manifests(may: May) -> None:
     assert may("admin", Asked("s3:PutObject", f"{CATS}/drop/a.jpg", context=WRITE))
 
 
+def test_nodes_outside_kubernetes_commit_if_their_role_is_a_writer(may: May) -> None:
+    for resource, context in ((VERSION, CREATE), (MANIFEST, WRITE)):
+        assert may("ray-nodes", Asked("s3:PutObject", resource, context=context))
+        assert not may("strange-nodes", Asked("s3:PutObject", resource, context=context))
+
+
 @pytest.mark.parametrize(
     "name", ["images/ab/a.jpg", "versions/7.json", "facts/a.parquet", "manifests/x/train.manifest"]
 )
@@ -247,6 +254,21 @@ def test_a_worker_may_do_all_that_a_real_run_does(overheard: list[Asked], may: M
     assert {asked.action for asked in overheard} >= {"s3:PutObject", "s3:GetObject", "s3:ListBucket", "s3:DeleteObject"}
     assert [asked for asked in overheard if not may("worker", asked)] == []
     assert [asked for asked in overheard if not may("trainer-cats", asked)]
+
+
+@pytest.mark.server
+def test_a_trainer_may_do_all_that_reading_a_version_needs(overheard: list[Asked], may: May, models: Path) -> None:
+    from imageyard.manifests.loader import VersionStream
+
+    dataset = Dataset.open(f"s3://{BUCKET}/teams/cats/trained")
+    drop(dataset, {f"{seed}.jpg": photo(seed) for seed in range(2)})
+    go(dataset, recipe(dataset, "ingest"), models)
+    del overheard[:]
+    stream = VersionStream(dataset.url, 1, "unsplit", global_batch=2)
+    assert sum(len(batch["image"]) for batch in stream.batches()) == 2
+    assert {asked.action for asked in overheard} >= {"s3:GetObject"}
+    assert [asked for asked in overheard if not may("trainer-cats", asked)] == []
+    assert [asked for asked in overheard if may("trainer-dogs", asked)] == []
 
 
 @pytest.mark.server

@@ -29,7 +29,7 @@ output "worker_role_arn" {
 }
 
 output "worker_policy_arn" {
-  description = "To attach to the instance role of Ray nodes outside Kubernetes."
+  description = "To attach to the instance role of Ray nodes outside Kubernetes, which must stand in more_writers too."
   value       = aws_iam_policy.worker.arn
 }
 

@@ -98,7 +98,7 @@ variable "worker_accounts" {
 }
 
 variable "more_writers" {
-  description = "ARNs of further roles or users that may write versions and manifests, such as who runs `imageyard run` from a desk."
+  description = "ARNs of further roles or users that may write versions and manifests: who runs `imageyard run` from a desk, nodes of infra/ray-up."
   type        = set(string)
   default     = []
   validation {

@@ -25,12 +25,12 @@ def split(blocks: Iterable[bytes]) -> Iterator[bytes]:
         yield rest[:-1] if rest.endswith(b"\r") else rest
 
 
-def parse(blocks: Iterable[bytes], *, name: str, first: int = 1) -> Iterator[Sample]:
+def parse(blocks: Iterable[bytes], *, name: str) -> Iterator[Sample]:
     """The samples of a manifest called `name`; blank lines and a byte order mark are passed over.
 
-    Raises ManifestError naming `name` and the physical line, counted from `first`.
+    Raises ManifestError naming `name` and the physical line, counted from 1.
     """
-    for number, line in enumerate(split(blocks), start=first):
+    for number, line in enumerate(split(blocks), start=1):
         text = line[3:] if number == 1 and line.startswith(_BOM) else line
         if not text.strip():
             continue

@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Any, TextIO
+from typing import Any
 
 MEMBERS = (
     "request_id", "who", "peer", "action", "method", "path", "status", "seconds", "tenant", "dataset", "job", "result",
@@ -72,15 +72,15 @@ def redacted(text: str, secrets: Iterable[str] = ()) -> str:
     return text if len(text) <= LONGEST else text[:LONGEST] + "…"
 
 
-def log_as_json(*, secrets: Iterable[str] = (), stream: TextIO | None = None, level: int = logging.INFO) -> None:
-    """Let everything that this process logs go to `stream` (standard output) as JSON lines. For entry points."""
-    handler = logging.StreamHandler(stream or sys.stdout)
+def log_as_json(*, secrets: Iterable[str] = ()) -> None:
+    """Let everything that this process logs go to standard output as JSON lines. For entry points."""
+    handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(JsonLines(secrets))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
     for name in ("imageyard", "uvicorn.error"):
-        logging.getLogger(name).setLevel(level)
+        logging.getLogger(name).setLevel(logging.INFO)
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logging.getLogger(name).handlers[:] = []
         logging.getLogger(name).propagate = True

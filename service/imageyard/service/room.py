@@ -62,20 +62,20 @@ class Room:
             held = self._held[tenant]
             if job in held:
                 return True
-            if self._taken() >= self._most if not first else not self._free(tenant):
+            if not (self._free(tenant) if first else self._taken() < self._most):
                 return False
-            if first and self._kept[tenant]:
-                self._kept[tenant] -= 1
-            elif first:
-                self._common -= 1
-                self._served[tenant] = next(self._numbers)
             held.add(job)
+            if first:
+                self._use(tenant)
             return True
 
     def note(self, tenant: str, job: Name, *, live: bool) -> None:
         """Whether the job has an attempt with the cluster, as was seen."""
         with self._lock:
-            (self._held[tenant].add if live else self._held[tenant].discard)(job)
+            if live:
+                self._held[tenant].add(job)
+            else:
+                self._held[tenant].discard(job)
 
     def end(self, tenant: str, jobs: Collection[Name]) -> None:
         """The tenant has been looked at; `jobs` are those of its jobs that have not ended."""
@@ -92,6 +92,14 @@ class Room:
         )
         self._refused[tenant] += not free
         return free
+
+    def _use(self, tenant: str) -> None:
+        """The tenant begins a first attempt: in a place that was kept for it, or in one of all."""
+        if self._kept[tenant]:
+            self._kept[tenant] -= 1
+            return
+        self._common -= 1
+        self._served[tenant] = next(self._numbers)
 
     def _wants(self, tenant: str) -> bool:
         kept = self._kept[tenant]

@@ -37,7 +37,7 @@ EXCLUSIVE: tuple[Exclusive, ...] = (
     Exclusive("eye colour", tuple(f"{one} eyes" for one in EYES), solo=True, unless=(*SEVERAL_EYES, VIEWS)),
     Exclusive("hair length", ("short hair", "medium hair", "long hair"), solo=True, unless=(VIEWS,)),
 )
-"""What the reference of taggers lists, and what follows from it; extend it by passing a longer one."""
+"""What the reference of taggers lists, and what follows from it."""
 
 _ONE = frozenset(["1girl", "1boy", "1other"])
 _SEVERAL = frozenset([*GIRLS[1:], *BOYS[1:], "multiple girls", "multiple boys", "multiple others"])
@@ -48,11 +48,11 @@ def is_solo(tags: Set[str]) -> bool:
     return not tags & _SEVERAL and ("solo" in tags or len(tags & _ONE) == 1)
 
 
-def conflicts(tags: Set[str], table: tuple[Exclusive, ...] = EXCLUSIVE) -> list[tuple[str, tuple[str, ...]]]:
+def conflicts(tags: Set[str]) -> list[tuple[str, tuple[str, ...]]]:
     """(axis, contradicting tags in alphabetical order) of one picture's tags, which are in normal form."""
     solo = is_solo(tags)
     found: list[tuple[str, tuple[str, ...]]] = []
-    for rule in table:
+    for rule in EXCLUSIVE:
         if rule.solo and not solo:
             continue
         both = tags & frozenset(rule.tags)

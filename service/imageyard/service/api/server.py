@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from types import FrameType
 
 import uvicorn
@@ -9,7 +10,7 @@ from fastapi import FastAPI
 
 from imageyard.service.api.patience import patient_for
 from imageyard.service.api.yard import Yard
-from imageyard.service.deployment import Deployment
+from imageyard.service.deployment import Deployment, DeploymentError
 
 KEEP_ALIVE_SECONDS = 30
 MOST_HEAD_BYTES = 64 * 1024
@@ -22,6 +23,10 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, yard: Yard) -> None:
         super().__init__(config)
         self._yard = yard
+
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until a signal. Raises DeploymentError, before anything is begun, where it cannot listen."""
+        super().run(sockets or [_bound(self.config.host, self.config.port)])
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self._yard.stopping.set()
@@ -50,3 +55,18 @@ def server_of(app: FastAPI, deployment: Deployment, *, host: str, port: int) -> 
         h11_max_incomplete_event_size=MOST_HEAD_BYTES,
     )
     return Server(config, app.state.yard)
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    """A socket at that address, at which the server will listen once it has started."""
+    bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((host, port))
+    except OSError as error:
+        bound.close()
+        raise DeploymentError(
+            f"cannot listen at {host}, port {port} ({error.strerror or error}); "
+            "name an address of this machine with --host, and a free port with --port"
+        ) from error
+    return bound
