@@ -439,11 +439,40 @@ def test_tags_are_edited_with_their_scores_and_classes(dataset: Dataset, models:
     assert not list(diff(dataset, plain.version, back.version)) if plain.version and back.version else False
 
 
+def test_edits_of_tags_that_the_recipe_does_not_make_are_undone_too(dataset: Dataset, models: Path) -> None:
+    first = go(dataset, ingest(dataset, {"tag": {"model": str(models / "sentinel"), "threshold": 0.1}}), models)
+    edited = go(dataset, ingest(dataset, {"trigger": "sks"}, {"replace": {"tags": {"^_^": "smile"}}}), models)
+    other = go(dataset, ingest(dataset, {"trigger": "ohwx"}), models)
+    plain = go(dataset, ingest(dataset), models)
+    for name, (_, sample) in by_name(dataset, first.version).items():
+        before = tags_in_order(sample)
+        renamed = ["smile" if tag == "^_^" else tag for tag in before]
+        assert tags_in_order(by_name(dataset, edited.version)[name][1]) == ["sks", *renamed]
+        assert tags_in_order(by_name(dataset, other.version)[name][1]) == ["ohwx", *before]
+        assert by_name(dataset, plain.version)[name][1].line == sample.line
+
+
 def test_a_trigger_that_a_later_step_harms_fails_the_job(dataset: Dataset, models: Path) -> None:
     harmed = ingest(dataset, {"trigger": "sks"}, {"replace": {"tags": {"sks": "ohwx"}}})
     with pytest.raises(JobError, match="has the trigger 'sks' 0 times"):
         go(dataset, harmed, models)
     assert dataset.newest() is None
+
+
+def test_a_trigger_is_looked_for_where_it_was_put_whatever_the_condition_says_then(
+    dataset: Dataset, models: Path
+) -> None:
+    cats, dogs = ({"trigger": {"words": "sks", "where": f"class == {name}"}} for name in ("cat", "dog"))
+    outcome = go(dataset, ingest(dataset, cats, dogs), models)
+    assert outcome.version is not None
+    promised = outcome.version.certificates["trigger"]
+    assert promised == {
+        f"sks where class == {name}": {"at": "begin", "images": 2, "images_without_any_text": 0}
+        for name in ("cat", "dog")
+    }
+    tagged = {"trigger": {"words": "sks", "where": 'tag "long hair"'}}
+    with pytest.raises(JobError, match=r"cat/a\.jpg: its caption has the trigger 'sks' 0 times"):
+        go(dataset, ingest(dataset, tagged, {"remove": ["long hair", "sks"]}), models)
 
 
 def test_tags_and_sentences_become_one_text(dataset: Dataset, models: Path) -> None:

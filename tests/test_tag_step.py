@@ -1,5 +1,6 @@
 """The tag step through the front door: a small tagger measures once, and everything else is decided."""
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ from imageyard.manifests import Dataset, Sample
 from imageyard.manifests.errors import ModelError, RecipeError
 from imageyard.manifests.version import Version
 from imageyard.ray_jobs.run import Outcome
-from jobs import by_name, drop, go, manifests, reason, recipe
+from imageyard.ray_jobs.undoing import undo
+from jobs import DATE, by_name, drop, go, manifests, reason, recipe
 from said import committed
 from sentinel import build_sentinel
 
@@ -83,6 +85,18 @@ def test_every_decision_is_free_once_the_images_are_measured(dataset: Dataset, m
         ["red", "flat", "saber", "fate", "^_^"],
         ["red", "flat", "saber (fate)", "^_^"],
     ]
+
+
+def test_a_version_tells_by_which_files_its_tags_were_made(dataset: Dataset, models: Path) -> None:
+    drop(dataset, PICTURES)
+    version = tag(dataset, models).version
+    assert version is not None
+    said = version.models["tags"]
+    digests = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (models / "sentinel").iterdir()}
+    assert said["files"] == digests
+    assert said["parameters"] == {"model": "sentinel", "floor": 0.05, "preprocess": "wd14-white-bicubic-bgr"}
+    tag(dataset, models, threshold=0.5)
+    assert undo(dataset, None, clock=lambda: DATE).models == version.models
 
 
 @pytest.mark.parametrize(

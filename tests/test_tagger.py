@@ -309,6 +309,20 @@ def test_a_model_goes_by_several_names(said: str, name: str) -> None:
     assert found.name == name
 
 
+@pytest.mark.parametrize(
+    ("asked", "published"),
+    [
+        ("wd14-vit-v3", ("SmilingWolf/wd-vit-tagger-v3", "7f6b584d0bd3f55c4531f14ba3d4761b2bccdc0f")),
+        ("vit-v3@main", ("SmilingWolf/wd-vit-tagger-v3", "main")),
+        (EFFICIENTNET, None),
+        ("/models/vit-v3", None),
+    ],
+)
+def test_of_a_model_it_is_told_where_it_is_published(asked: str, published: tuple[str, str] | None) -> None:
+    wanted = {"repo": published[0], "revision": published[1]} if published else {}
+    assert table.published(asked, table.TAGGERS) == wanted
+
+
 def test_no_two_models_share_a_name() -> None:
     names = [name.lower() for entry in table.TAGGERS for name in entry.names]
     assert len(names) == len(set(names))

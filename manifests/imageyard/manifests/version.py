@@ -59,6 +59,8 @@ class Version(BaseModel):
     """By step, what was checked before the commit."""
     index: dict[str, tuple[str, ...]] = Field(default_factory=dict, exclude_if=operator.not_)
     """By what was compared, the runs of images that have been compared with each other."""
+    models: dict[str, dict[str, object]] = Field(default_factory=dict, exclude_if=operator.not_)
+    """By extractor, the model that measured: where it is published, how it was asked, the sha256 of its files."""
 
     @property
     def key(self) -> str:

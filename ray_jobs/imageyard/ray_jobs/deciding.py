@@ -14,7 +14,7 @@ from imageyard.ray_jobs.edits.wording import unedited
 from imageyard.ray_jobs.late_captions import LateCaption, with_captions
 from imageyard.ray_jobs.plan import plan_known
 from imageyard.ray_jobs.recipe import Recipe
-from imageyard.ray_jobs.state import CAPTION, KEEP, TEXT, Rejection, State, World, undecided, verdict_of
+from imageyard.ray_jobs.state import CAPTION, KEEP, TAGS, TEXT, Rejection, State, World, undecided, verdict_of
 from imageyard.ray_jobs.steps.base import Step
 from imageyard.ray_jobs.steps.caption import Caption
 from imageyard.ray_jobs.steps.dedup import Dedup
@@ -64,6 +64,12 @@ def makes_words(recipe: Recipe) -> bool:
     return any(isinstance(step, MAKERS) for step in recipe.steps)
 
 
+def made_by(recipe: Recipe) -> frozenset[str]:
+    """The attributes that a recipe writes on every image that it decides on, but where a person did."""
+    captions = (step.into for step in recipe.steps if isinstance(step, Caption) and step.where is None)
+    return frozenset([*(TAGS for step in recipe.steps if isinstance(step, Tag)), *captions])
+
+
 def opened(recipe: Recipe, samples: Sequence[Sample], events: Sequence[Mapping[str, Any]], world: World) -> State:
     """Everything in, nothing decided but what earlier recipes decided and this one does not."""
     steps = {step.kind for step in recipe.steps}
@@ -90,7 +96,7 @@ def decided(
     Then as if what fell otherwise had never been there; as that only grows, this ends. What a person wants kept stands
     after every step, unless it cannot be measured.
     """
-    world = replace(world, by_hand=not makes_words(recipe))
+    world = replace(world, by_hand=not makes_words(recipe), makes=made_by(recipe))
     state = with_captions(opened(recipe, samples, events, world), late, world)
     kept = [row for row, sample in enumerate(state.samples) if verdict_of(sample.forget()) == KEEP]
     steps = {step.kind for step in recipe.steps}

@@ -183,6 +183,7 @@ class _Run:
             consumed=draft.consumed,
             certificates=certificates,
             index=dict(found.runs),
+            models={name: said for name, one in self._extractors.items() if (said := one.provenance())},
         )
 
     def _decided(

@@ -71,6 +71,9 @@ class State:
     awaited: Mapping[str, Set[int]] = field(default_factory=dict)
     """By the identity of a deferred extractor, the rows that a step would have decided on, had they been measured."""
 
+    promised: Mapping[str, Set[int]] = field(default_factory=dict)
+    """By a step as JSON, the rows of which it is to certify something, whatever later steps make of its condition."""
+
     @property
     def standing(self) -> list[int]:
         """Rows that are not rejected."""
@@ -116,6 +119,8 @@ class World:
     """Whether what deferred extractors have not measured yet will be: then it is no reason to reject an image."""
     by_hand: bool = False
     """Whether the recipe is of edits alone: then it changes people's words themselves, and not what is made of them."""
+    makes: Set[str] = frozenset()
+    """The attributes that the recipe writes on every image, but where a person did."""
 
     def columns(self, extractor: str | Extractor, keys: Sequence[str], names: Sequence[str]) -> dict[str, list[Any]]:
         """Facts as lists aligned with `keys`, None where there is none; `error` is always among them.

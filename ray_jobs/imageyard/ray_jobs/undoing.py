@@ -81,6 +81,7 @@ def _record(dataset: Dataset, parent: Version, older: Version, running: job.Job)
         consumed=draft.consumed,
         certificates={} if kept else dict(older.certificates),
         index=dict(parent.index),
+        models=dict(parent.models if kept else older.models),
     )
 
 

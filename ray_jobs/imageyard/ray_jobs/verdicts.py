@@ -144,6 +144,7 @@ class _Task:
             consumed=draft.consumed,
             certificates={PERSON: self._certificate(parent, new)},
             index=dict(parent.index),
+            models=dict(parent.models),
         )
 
     def _found(self, parent: Version) -> dict[str, Found]:

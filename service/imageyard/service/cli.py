@@ -239,6 +239,22 @@ def coverage(
     show_coverage(dataset, version, profile=profile, role=role, where=where, as_json=as_json)
 
 
+@app.command()
+def similar(
+    dataset: Url,
+    image: Annotated[str, typer.Argument(help="A name, the beginning of a sha256, or a reference.", metavar="IMAGE")],
+    version: Number = None,
+    most: Annotated[int, typer.Option(help="How many to show.", min=1)] = 12,
+    role: OneRole = None,
+    where: Where = None,
+    as_json: Json = False,
+) -> None:
+    """The images that look most like one, by the embeddings of a version."""
+    from imageyard.service.similar_command import show_similar
+
+    show_similar(dataset, image, version, most=most, role=role, where=where, as_json=as_json)
+
+
 for served in (serve, key):
     app.command()(served)
 

@@ -69,6 +69,15 @@ def show_version(url: str, number: int | None, *, role: str | None, limit: int, 
     table("roles", ("role", "samples", "manifest bytes"), lines)
     pairs("manifests", {name: f"{url}/{entry.key}" for name, entry in version.manifests.items()})
     table("counts", ("what", "images"), list(version.counts.items()))
+    models = [(name, *_model(said)) for name, said in version.models.items()]
+    if models:
+        table("models", ("facts", "model", "asked for", "sha256 of the files"), models)
+
+
+def _model(said: dict[str, Any]) -> tuple[str, str, str]:
+    files = ", ".join(f"{name} {digest[:12]}…" for name, digest in said["files"].items())
+    asked = f"{said['repo']}@{said['revision']}" if "repo" in said else ""
+    return said["parameters"].get("model", ""), asked, files
 
 
 def show_statistics(url: str, number: int | None, *, as_json: bool) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Annotated, ClassVar
 
@@ -14,6 +14,7 @@ from imageyard.ray_jobs.attribute_names import made_up
 from imageyard.ray_jobs.caption_text import same_as
 from imageyard.ray_jobs.edits.wording import (
     FURTHER,
+    PASSING,
     UNEDITED,
     WORDS,
     Piece,
@@ -87,22 +88,27 @@ class Edit(Step):
             sample = samples[row]
             for name in attributes_of(sample, self.on):
                 about = About(state.keys[row], counts.get(name, Counter()))
-                sample = self._on(sample, name, about, by_hand=world.by_hand)
+                sample = self._on(sample, name, about, makes=world.makes, by_hand=world.by_hand)
             samples[row] = sample.forget()
         return replace(state, samples=samples)
 
-    def _on(self, sample: Sample, name: str, about: About, *, by_hand: bool) -> Sample:
-        """`sample` with one attribute edited; by hand, what a person had said before other edits is edited too."""
+    def _on(self, sample: Sample, name: str, about: About, *, makes: Set[str], by_hand: bool) -> Sample:
+        """`sample` with one attribute edited; by hand, what it said before other edits is edited too.
+
+        Otherwise that is kept, but of what is made anew by every run of the recipe.
+        """
         before = wordings(sample, name)
         after = [self.edited(words, about) for words in before]
         if after == before and not (self.restyling and name != TAGS and text_of(after) != sample.value(name)):
             return sample
-        said = (sample.metadata(name) or {}).get(UNEDITED)
-        changed = written(sample, after, self.kind, keeping=not by_hand)
+        metadata = sample.metadata(name) or {}
+        said = metadata.get(UNEDITED)
+        anew = metadata.get("human-annotated") != "yes" and (name in makes or metadata.get("step") in PASSING)
+        changed = written(sample, after, self.kind, keeping=not (by_hand or anew))
         if not by_hand or not isinstance(said, dict):
             return changed
         original = Sample.of(sample.source_ref).with_label(name, said["value"], said["metadata"])
-        original = self._on(original, name, about, by_hand=True)
+        original = self._on(original, name, about, makes=makes, by_hand=True)
         kept = {"value": original.value(name), "metadata": dict(original.metadata(name) or {})}
         return changed.with_label(name, changed.value(name), {**(changed.metadata(name) or {}), UNEDITED: kept})
 

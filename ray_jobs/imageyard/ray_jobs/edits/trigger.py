@@ -49,11 +49,13 @@ class Trigger(Edit):
         return value
 
     def decide(self, state: State, world: World) -> State:
+        rows = frozenset(self.chosen(state))
         state = super().decide(state, world)
+        state = replace(state, promised={**state.promised, self.model_dump_json(): rows})
         if CAPTION not in self.on:
             return state
         samples = list(state.samples)
-        for row in self.chosen(state):
+        for row in sorted(rows):
             if not attributes_of(samples[row], WORDS):
                 said = world.stamp.metadata(CUSTOM, self.kind, **{TRIGGERS: list(self.words)})
                 samples[row] = labelled(samples[row], CAPTION, joined(self.words), said).forget()
@@ -88,19 +90,24 @@ class Trigger(Edit):
         return [*others[:at], *mine, *others[at:]]
 
     def certify(self, state: State, world: World) -> Mapping[str, Json]:
-        """That every chosen image has each trigger word once in each of its texts, after all steps.
+        """That every image it chose has each trigger word once in each of its texts, after all steps.
 
         Raises JobError for one that has not, naming it.
         """
         images = without = 0
-        for row in self.chosen(state):
+        chosen = state.promised.get(self.model_dump_json())
+        for row in state.standing:
+            if chosen is not None and row not in chosen:
+                continue
             sample = state.samples[row]
             names = attributes_of(sample, self.on)
             images += 1
             without += not names
             for name in names:
                 self._refuse_unless_there(sample, name)
-        return {", ".join(self.words): {"at": self.at, "images": images, "images_without_any_text": without}}
+            sample.forget()
+        which = ", ".join(self.words) + (f" where {self.where}" if self.where is not None else "")
+        return {which: {"at": self.at, "images": images, "images_without_any_text": without}}
 
     def _refuse_unless_there(self, sample: Sample, name: str) -> None:
         for words in wordings(sample, name):

@@ -15,7 +15,9 @@ FURTHER = "caption-"
 """What the names of further captions begin with."""
 EDITED = "edited-by"
 UNEDITED = "unedited"
-"""Members of a pair's metadata: the kinds of the steps that changed it, and what a person had said before them."""
+"""Members of a pair's metadata: the kinds of the steps that changed it, and what it said before them."""
+PASSING = ("compose", "trigger")
+"""Steps whose own words go whenever a recipe makes words."""
 TRIGGERS = "triggers"
 """Member of a pair's metadata: the trigger words in it, which other edits leave where they are."""
 
@@ -91,7 +93,7 @@ def _tags(value: Json, metadata: Mapping[str, Json]) -> Iterator[Piece]:
 def written(sample: Sample, words: Sequence[Wording], step: str, *, keeping: bool = True) -> Sample:
     """`sample` with one attribute's `words`, which `step` made of what it said.
 
-    If `keeping`, what a person had said is kept beside it, so that the edit can be taken back.
+    If `keeping`, what was said is kept beside it, so that the edit can be taken back.
     """
     attribute = words[0].attribute
     metadata = edited(sample, attribute, step, keeping=keeping)
@@ -114,18 +116,18 @@ def text_of(words: Sequence[Wording]) -> str:
 
 
 def edited(sample: Sample, attribute: str, step: str, *, keeping: bool = True) -> dict[str, Json]:
-    """The metadata of an attribute that `step` changes: who has edited it, and what a person had said before."""
+    """The metadata of an attribute that `step` changes: who has edited it and, if `keeping`, what it said before."""
     metadata = dict(sample.metadata(attribute) or {"type": MANY_LABELS if attribute == TAGS else CUSTOM})
     by = metadata.get(EDITED)
     kinds = [*by] if isinstance(by, list) else []
-    if keeping and metadata.get("human-annotated") == "yes" and UNEDITED not in metadata:
+    if keeping and UNEDITED not in metadata:
         metadata[UNEDITED] = {"value": sample.value(attribute), "metadata": dict(metadata)}
     metadata[EDITED] = kinds if step in kinds else [*kinds, step]
     return metadata
 
 
 def unedited(sample: Sample) -> Sample:
-    """`sample` as people described it, before what recipes made of it."""
+    """`sample` as people and models described it, before what recipes made of it."""
     if UNEDITED.encode() not in sample.line:
         return sample
     for name in sample.label_names:

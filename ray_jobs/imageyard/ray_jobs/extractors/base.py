@@ -40,6 +40,10 @@ class Extractor(BaseModel):
         """sha256 (hex) of every model file that shapes the result, by file name."""
         return {}
 
+    def provenance(self) -> dict[str, object]:
+        """What a version tells of the model that measured; nothing where none did."""
+        return {}
+
     def identity(self) -> str:
         """`<name>-<digest>`: the folder its facts live in.
 
@@ -71,6 +75,14 @@ class ModelExtractor(Extractor):
     runs_at_once: ClassVar[int] = 1
     """Threads that call the model's `run` side by side where it has a GPU: with two, one batch is put together, or its
     rows are made, while the other is on the GPU. Only for models whose `run` is thread safe."""
+
+    def published(self) -> dict[str, str]:
+        """The repository and the revision that were asked for; nothing for a model that is not of the table."""
+        return {}
+
+    def provenance(self) -> dict[str, object]:
+        """What was asked for and how it is asked, and by the sha256 of its files what it was."""
+        return {**self.published(), "parameters": self.model_dump(mode="json"), "files": dict(self.files())}
 
     def load(self, *, threads: int, gpu: bool) -> Model:
         """The loaded model, using `threads` CPU threads; raises ModelError, naming file and remedy."""

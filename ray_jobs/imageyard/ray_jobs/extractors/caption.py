@@ -19,6 +19,7 @@ from imageyard.ray_jobs.models.captioner_table import (
     CaptionerEntry,
     Family,
 )
+from imageyard.ray_jobs.models.table import published
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -83,6 +84,9 @@ class Captioner(ModelExtractor):
 
     def files(self) -> Mapping[str, str]:
         return dict(self.digests)
+
+    def published(self) -> dict[str, str]:
+        return published(self.source, CAPTIONERS)
 
     def load(self, *, threads: int, gpu: bool) -> TorchCaptioner:
         """The loaded model. Raises ModelError if this machine's files are not those that `locate` found."""

@@ -87,6 +87,9 @@ class Embedding(ModelExtractor):
     def files(self) -> Mapping[str, str]:
         return dict(self.digests)
 
+    def published(self) -> dict[str, str]:
+        return table.published(self.source, (*table.EMBEDDERS, *TOWER_ENTRIES))
+
     def load(self, *, threads: int, gpu: bool) -> OnnxEmbedder | TorchEmbedder:
         """The loaded model. Raises ModelError if this machine's files are not those that `locate` found."""
         if isinstance(self.contract, TowerContract):

@@ -93,6 +93,9 @@ class Tagger(ModelExtractor):
     def files(self) -> Mapping[str, str]:
         return dict(self.digests)
 
+    def published(self) -> dict[str, str]:
+        return table.published(self.source, table.TAGGERS)
+
     def load(self, *, threads: int, gpu: bool) -> OnnxTagger:
         """The loaded model. Raises ModelError if this machine's files are not those that `locate` found."""
         from imageyard.ray_jobs.models.onnx_tagger import OnnxTagger

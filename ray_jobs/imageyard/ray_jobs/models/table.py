@@ -250,6 +250,15 @@ def named(name: str, models: Iterable[M]) -> M | None:
     return next((entry for entry in models if wanted in (said.lower() for said in entry.names)), None)
 
 
+def published(asked: str, models: Iterable[Origin]) -> dict[str, str]:
+    """Where the one of `models` that was `asked` for, maybe as `name@revision`, is published; {} if it is none."""
+    name, _, revision = asked.partition("@")
+    entry = named(name, models)
+    if entry is None or entry.repo is None:
+        return {}
+    return {"repo": entry.repo, "revision": revision or entry.revision or "main"}
+
+
 def find(name: str) -> Entry | None:
     """The tagger that `name` means."""
     return named(name, TAGGERS)

@@ -60,6 +60,9 @@ class VersionInFull(VersionBrief):
     fingerprint: str
     steps: dict[str, Any] = Field(description="The recipe.")
     extractors: dict[str, str]
+    models: dict[str, dict[str, Any]] = Field(
+        description="By extractor, the model: repository, revision, parameters, sha256 of its files."
+    )
     certificates: dict[str, dict[str, Any]] = Field(description="By step, what was checked before the commit.")
     manifests: dict[str, Manifest] = Field(description="By role.")
 
@@ -124,6 +127,7 @@ def describe_version(
         fingerprint=version.fingerprint,
         steps=version.recipe,
         extractors=version.extractors,
+        models=version.models,
         certificates=version.certificates,
         manifests={role: _manifest(entry) for role, entry in version.manifests.items()},
     )
