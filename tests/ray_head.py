@@ -33,7 +33,7 @@ PORTS = (
     "runtime-env-agent-port",
 )
 METRICS = ("AUTOSCALER_METRIC_PORT", "DASHBOARD_METRIC_PORT")
-START_SECONDS = 90
+START_SECONDS = 240
 
 
 @dataclass

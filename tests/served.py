@@ -24,7 +24,7 @@ from programs import free_port
 READ, SUBMIT, ADMIN, OTHER, SCRAPER, UNKNOWN = (
     KEY_PREFIX + digest_of(name)[:43] for name in ("read", "submit", "admin", "other", "scraper", "unknown")
 )
-START_SECONDS = 60
+START_SECONDS = 180
 
 
 def configuration(prefix: str, **more: Any) -> dict[str, Any]:
