@@ -10,9 +10,11 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
 from imageyard.manifests.store import Store
+from imageyard.ray_jobs import job
 from imageyard.service.api import create_app
 from imageyard.service.api.loops import Loop, running
 from imageyard.service.api.metrics import Metrics
@@ -32,8 +35,12 @@ from imageyard.service.api.rates import Rates
 from imageyard.service.api.reconciling import datasets_of
 from imageyard.service.api.streams import Streams
 from imageyard.service.api.yard import Yard
+from imageyard.service.catalog import Catalog
 from imageyard.service.cli import app as command_line
 from imageyard.service.deployment import DeploymentError, digest_of, load_deployment, parse_deployment
+from imageyard.service.stores import Stores
+from pictures import flat
+from ray_api import TOKEN, ray_api
 from served import ADMIN, OTHER, READ, SCRAPER, Served, bearer, configuration, deployment, serving
 
 GOOD: dict[str, Any] = {
@@ -324,8 +331,8 @@ def test_events_of_jobs_become_numbers_once() -> None:
         ("j2", "01-running", {"kind": "running", "attempt": "a"}),
         ("j3", "01-committed", {"kind": "committed", "counts": {"rejected-min_side": 1}}),
     ]
-    for job, name, event in said:
-        seen.event("s3://b/cats", job, name, event)
+    for one, name, event in said:
+        seen.event("s3://b/cats", one, name, event)
     seen.queue(lag_seconds=12.5, messages=3)
     seen.conflict()
     found = samples(numbers.text().decode())
@@ -403,6 +410,24 @@ def test_loops_live_as_long_as_the_application(tmp_path: Path) -> None:
 def served(tmp_path: Path) -> Iterator[Served]:
     with serving(tmp_path, configuration(f"file://{tmp_path}/data")) as served:
         yield served
+
+
+def test_jobs_of_watched_datasets_are_spread_as_the_configuration_says(tmp_path: Path) -> None:
+    prefix = f"file://{tmp_path}/data"
+    dataset = Store.open(f"{prefix}/acme/cats")
+    dataset.create("drop/a.png", flat())
+    catalog = Catalog(f"{prefix}/acme", Stores(), lambda: datetime.now(UTC))
+    catalog.create("cats", profile="plain", recipe=None, watch=True, by="acme/admin")
+    watch = {"window": 0.1, "every": 1, "options": {"gpus": 0.5, "cpus": 4}}
+    with ray_api() as ray:
+        config = configuration(prefix, watch=watch, ray={"address": ray.address})
+        with serving(tmp_path, config, environment={"RAY_AUTH_TOKEN": TOKEN}) as served:
+            deadline = time.monotonic() + 120
+            while not ray.jobs:
+                assert time.monotonic() < deadline, served.log.read_text()
+                time.sleep(0.1)
+    (name,) = (handed.rpartition("-a")[0] for handed in ray.jobs)
+    assert job.submission(dataset, name).options == job.Options(gpus=0.5, cpus=4)
 
 
 def test_a_running_service_audits_every_change_and_logs_every_request_as_json(served: Served) -> None:

@@ -3,22 +3,27 @@
 import json
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
 from imageyard.manifests import Dataset
 from imageyard.ray_jobs.engine import LocalEngine
+from imageyard.service.catalog import Catalog
 from imageyard.service.deployment import digest_of, new_key
 from imageyard.service.local_s3 import LocalS3
+from imageyard.service.stores import Stores
 from imageyard.service.watch.lying import Watched
 from imageyard.service.watch.runners import LocalRunner
 from imageyard.service.watch.sqs import SqsQueue
 from imageyard.service.watch.watcher import Pace, Watcher
 from imageyard.service.watch.windows import Rule
 from jobs import DATE, drop, go, recipe, roles, store_keys
+from manifests_of_kubernetes import of_kind
 from overheard import overhearing
 from pictures import photo
 from policies import Asked, allowed, listed
@@ -26,6 +31,7 @@ from ray_api import TOKEN as RAY_TOKEN
 from ray_api import ray_api
 from served import bearer, serving
 from terraforming import VARIABLES, Applied, applied, initialised
+from test_infra_configuration import on_kubernetes
 
 BUCKET = str(VARIABLES["bucket"])
 ARN = f"arn:aws:s3:::{BUCKET}"
@@ -132,6 +138,27 @@ def test_only_rules_of_this_account_send_to_the_queues(yard: Applied, queue: str
     assert only["Condition"]["StringEquals"] == {"aws:SourceAccount": "123456789012"}
     rules = yard.client("events").list_rules()["Rules"]
     assert sorted(only["Condition"]["ArnEquals"]["aws:SourceArn"]) == sorted(rule["Arn"] for rule in rules)
+
+
+def test_the_examples_of_kubernetes_name_what_terraform_makes(yard: Applied) -> None:
+    config = on_kubernetes()
+    named = {"url": "queue_url", "dead_letters": "dead_letter_queue_url"}
+    for setting, output in named.items():
+        path = urlsplit(config["queue"][setting]).path
+        assert path == f"/123456789012/{str(yard.outputs[output]).rpartition('/')[2]}"
+    (tenant,) = config["tenants"]
+    assert tenant["prefix"] == yard.outputs["tenant_urls"][tenant["name"]]
+    assert tenant["also"] == [yard.outputs["models_url"]]
+    roles_named = {
+        one["metadata"]["name"]: one["metadata"]["annotations"]["eks.amazonaws.com/role-arn"].rpartition("/")[2]
+        for one in of_kind("ServiceAccount")
+    }
+    service, worker = (str(yard.outputs[f"{role}_role_arn"]).rpartition("/")[2] for role in ("service", "worker"))
+    assert roles_named == {
+        "imageyard-service": service,
+        "imageyard-ray-head": worker,
+        "imageyard-ray-worker": worker,
+    }
 
 
 def test_no_role_is_given_a_bare_wildcard(yard: Applied) -> None:
@@ -312,6 +339,8 @@ def test_the_service_may_do_all_that_watching_and_looking_after_jobs_need(
 ) -> None:
     dataset, key = Dataset.open(f"s3://{BUCKET}/teams/cats/watched"), new_key()
     drop(dataset, {"1.jpg": photo(1), "1.txt": b"a caption"})
+    catalog = Catalog(f"s3://{BUCKET}/teams/cats", Stores(), lambda: datetime.now(UTC))
+    catalog.create("watched", profile="plain", recipe=None, watch=True, by="cats/all")
     del overheard[:]
     keys = [{"name": "all", "sha256": digest_of(key), "scopes": ["admin"]}]
     config = {
@@ -325,7 +354,6 @@ def test_the_service_may_do_all_that_watching_and_looking_after_jobs_need(
         ) as served,
         httpx.Client(base_url=served.url, headers=bearer(key), timeout=60) as client,
     ):
-        client.post("/v1/datasets", json={"name": "watched", "watch": True}).raise_for_status()
         deadline = time.monotonic() + 120
         while not ray.jobs:  # the watcher has submitted, and the reconcile loop has handed over
             assert time.monotonic() < deadline, served.log.read_text()

@@ -46,6 +46,12 @@ def test_the_service_speaks_to_the_cluster_by_the_name_that_kuberay_gives_its_he
     assert on_kubernetes()["ray"]["address"] == f"http://{cluster['metadata']['name']}-head-svc:8265"
 
 
+def test_models_lie_where_terraform_lets_workers_read_them() -> None:
+    variables = (ROOT / "infra" / "terraform" / "variables.tf").read_text()
+    (models,) = re.findall(r'variable "models" {[^}]*?default\s*=\s*"([^"]+)"', variables)
+    assert [tenant["also"] for tenant in on_kubernetes()["tenants"]] == [[f"s3://{PLACES['BUCKET']}/{models}"]]
+
+
 def test_compose_speaks_to_ray_and_the_bucket_that_it_starts() -> None:
     services = yaml.safe_load((ROOT / "infra" / "docker" / "compose.yaml").read_text())["services"]
     assert in_compose()["ray"]["address"] == "http://ray-head:8265"

@@ -48,10 +48,27 @@ def test_what_is_installed_is_pinned(name: str) -> None:
     assert re.search(r"-c \S*constraints\.txt", installs[0])
 
 
-def test_extras_that_containers_install_exist() -> None:
+def extras_of_the_project() -> dict[str, list[str]]:
     import tomllib
 
-    extras = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"])
+    found: dict[str, list[str]] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    return found
+
+
+def test_everything_that_is_asked_for_by_name_has_its_version_pinned() -> None:
+    def plain(name: str) -> str:
+        return re.split(r"[\[<>=!~; ]", name, maxsplit=1)[0].lower().replace("_", "-")
+
+    pins = {plain(line) for line in (ROOT / "infra" / "constraints.txt").read_text().splitlines() if "==" in line}
+    extras = extras_of_the_project()
+    asked = {plain(one) for name in ("jobs", "caption", "cpu", "gpu", "service") for one in extras[name]}
+    assert asked - pins == set()
+
+
+def test_extras_that_containers_install_exist() -> None:
+    extras = set(extras_of_the_project())
     for file in DOCKERFILES:
         for listed in re.findall(r"\[([a-z,]+|[a-z,]+\$\{RUNTIME\})\]['\"]", file.read_text()):
             assert set(listed.replace("${RUNTIME}", "cpu,gpu").split(",")) <= extras

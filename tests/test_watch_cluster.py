@@ -81,6 +81,17 @@ def test_a_watcher_that_stops_leaves_its_job_and_the_next_waits_for_the_same(dat
     assert [name for name in job.ids(dataset.store) if name.startswith("drop-")] == [ran.job]
 
 
+def test_watchers_with_other_options_wait_for_the_same_job(dataset: Dataset, models: Path) -> None:
+    turns = iter([False, True])
+    first = ClusterRunner(lambda: None, pause=lambda seconds: None, options=job.Options(actors=2, gpus=1))
+    with pytest.raises(StoppedError):
+        first.run(watched(dataset), lying(dataset), lambda: next(turns))
+    second = ClusterRunner(Cluster(dataset, models).tend, pause=lambda seconds: None)
+    ran = second.run(watched(dataset), lying(dataset), lambda: False)
+    assert ran.version == 1
+    assert job.submission(dataset.store, str(ran.job)).options.actors == 2
+
+
 def test_a_job_that_failed_is_another_job_when_it_is_tried_again(dataset: Dataset, models: Path) -> None:
     cluster = Cluster(dataset, models)
     broken = ClusterRunner(cluster.fail, pause=lambda seconds: None)

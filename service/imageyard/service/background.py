@@ -36,7 +36,8 @@ def loops_of(yard: Yard, token: SecretStr | None) -> Sequence[Loop]:
 
     def watching(stopping: threading.Event) -> None:
         # The reconcile loop hands over what it submits.
-        runner = ClusterRunner(lambda: None, pause=stopping.wait, stores=yard.stores)
+        options = yard.deployment.watch.options
+        runner = ClusterRunner(lambda: None, pause=stopping.wait, options=options, stores=yard.stores)
         began = partial(_begin, current)
         watch(yard.deployment, yard.catalog, runner, stopping, tell=_tell, began=began, stores=yard.stores)
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from imageyard.manifests.errors import ImageyardError
+from imageyard.ray_jobs.job_records import Options
 
 Scope = Literal["read", "submit", "admin"]
 SCOPES: tuple[Scope, ...] = ("read", "submit", "admin")
@@ -94,6 +95,8 @@ class Watch(_Part):
     """Arrivals after which the job begins at once."""
     every: float = Field(default=300, ge=1, le=86_400)
     """Seconds between listings of a drop folder, which find what no event told of."""
+    options: Options = Options()
+    """How the jobs are spread over the cluster, such as with GPUs."""
 
 
 class Models(_Part):

@@ -80,6 +80,7 @@ class ClusterRunner:
             created=job.stamp(self._clock()),
             by="watch",
             options=self._options,
+            request=digest,  # whoever watches with other options waits for the same job
         )
         return job.submit(store, asked)
 
