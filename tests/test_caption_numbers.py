@@ -165,6 +165,11 @@ def test_a_text_is_cut_beyond_the_limit_of_a_model(limit: str, tokens: int, cut:
     assert [one.tokens for one in found.limits] == sorted(one.tokens for one in found.limits)
 
 
+def test_an_empty_trigger_word_is_refused() -> None:
+    with pytest.raises(VersionError, match="a trigger word is empty"):
+        numbers(texts(TAGS), triggers=[" "])
+
+
 def test_a_limit_that_is_neither_a_model_nor_a_number_is_refused() -> None:
     with pytest.raises(VersionError, match=r"'sdx2'.*sdxl-150"):
         numbers(texts(TAGS), limits=["sdx2"])

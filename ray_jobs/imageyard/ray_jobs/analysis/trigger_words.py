@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from imageyard.manifests.errors import VersionError
 from imageyard.ray_jobs.analysis.near_tags import one_letter_apart
 
 SHORTEST = 5
@@ -34,11 +35,13 @@ class Trigger:
 
     It is found by whole words, in tag lists and in sentences alike: `sks` is in `photo of sks dog` and not in `sksy`,
     `saria` is neither in `saria_zelda` nor in `saria-zelda`. A variant differs in case, in underscores, hyphens, spaces
-    and escapes, or, from SHORTEST letters on, in one letter.
+    and escapes, or, from SHORTEST letters on, in one letter. Raises VersionError for an empty one.
     """
 
     def __init__(self, words: str) -> None:
         self.words = words.strip()
+        if not self.words:
+            raise VersionError("a trigger word is empty, and would stand everywhere; write --trigger my_word")
         parts = _PARTS.findall(self.words) or [self.words]
         self._exact = re.compile(rf"(?<![\w\-]){re.escape(self.words)}(?![\w\-])")
         self._loose = re.compile(rf"(?<![^\W_]){_GAP.join(map(re.escape, parts))}(?![^\W_])", re.IGNORECASE)

@@ -63,6 +63,7 @@ class Trigger(Edit):
 
     def edited(self, words: Wording, about: About) -> Wording:
         """The words with the triggers in them."""
+        words = words.with_triggers(self.words)
         inside = [word for word in self.words if words.prose and not _alone(words, word) and _within(words, word)]
         wanted = [word for word in self.words if word not in inside]
         forms = {same_as(word): word for word in wanted}
@@ -75,8 +76,7 @@ class Trigger(Edit):
             else:
                 others.append(replace(piece, text=_respelled(piece.text, inside)))
         mine = [found.get(form, Piece(word)) for form, word in forms.items()]
-        held = tuple(dict.fromkeys([*words.triggers, *self.words]))
-        return replace(words, pieces=tuple(self._placed(mine, others, words, about)), triggers=held)
+        return words.having(self._placed(mine, others, words, about))
 
     def _placed(self, mine: list[Piece], others: list[Piece], words: Wording, about: About) -> list[Piece]:
         if self.at == "end":

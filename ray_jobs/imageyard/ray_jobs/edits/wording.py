@@ -51,6 +51,12 @@ class Wording:
     def _held(self) -> frozenset[str]:
         return frozenset(map(same_as, self.triggers))
 
+    def with_triggers(self, words: Sequence[str]) -> Wording:
+        """The same with these trigger words besides, which are no reason to take sentences for tags."""
+        held = tuple(dict.fromkeys([*self.triggers, *words]))
+        prose = self.attribute != TAGS and _is_prose([piece.text for piece in self.pieces], held)
+        return replace(self, prose=prose, triggers=held)
+
     def having(self, pieces: Sequence[Piece]) -> Wording:
         """The same attribute with other pieces."""
         return replace(self, pieces=tuple(pieces))
@@ -74,7 +80,7 @@ def wordings(sample: Sample, attribute: str) -> list[Wording]:
     value = sample.value(attribute)
     if attribute == TAGS:
         return [Wording(TAGS, tuple(_tags(value, metadata)), False, held)]
-    lines = [pieces_of(line) for line in str(value).splitlines() if line.strip()] or [[]]
+    lines = [pieces for line in str(value).splitlines() if (pieces := pieces_of(line))] or [[]]
     return [Wording(attribute, tuple(map(Piece, pieces)), _is_prose(pieces, held), held) for pieces in lines]
 
 
@@ -111,8 +117,8 @@ def written(sample: Sample, words: Sequence[Wording], step: str, *, keeping: boo
 
 
 def text_of(words: Sequence[Wording]) -> str:
-    """A caption of these words, a line each."""
-    return "\n".join(joined(piece.text for piece in line.pieces) for line in words)
+    """A caption of these words, a line each; one of which nothing is left is no variant."""
+    return "\n".join(joined(piece.text for piece in line.pieces) for line in words if line.pieces)
 
 
 def edited(sample: Sample, attribute: str, step: str, *, keeping: bool = True) -> dict[str, Json]:
