@@ -6,25 +6,29 @@
 Work: 512 x 512 JPEGs in the drop folder are taken in, decoded, probed, thumbnailed and tagged by a vision transformer
 of the WD14 contract of about `cost` milliseconds an image on one core, and committed. Fed from memory: the session
 alone, prepared uint8 batches in, scores out, on as many threads as in the job. Two placements: one actor of two CPUs,
-one of which is the model's; and an actor a CPU, where model and decoding share it. The clock of a job runs from its
-call to the commit, less the time from the start of workers to the first one ready, which is stated. Prints a JSON line
-a round, then medians: images a second of both, their ratio, CPU seconds for 1,000 images, what the model waited for.
+one of which is the model's; and an actor a CPU, where model and decoding share it. Beside decoding: the session fed
+from memory again, while another process decodes as many images, which is what the machine allows at most. The clock of
+a job runs from its call to the commit, less the time from the start of workers to the first one ready, which is stated.
+Prints a JSON line a round, then medians: images a second of all, ratios, CPU seconds for 1,000 images, what the model
+waited for.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import os
 import shutil
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -140,6 +144,35 @@ def from_memory(tagger: OnnxTagger, inputs: np.ndarray, count: int) -> float:
     return (time.perf_counter() - begun) * count / (count // tagger.batch * tagger.batch)
 
 
+def beside_decoding(tagger: OnnxTagger, inputs: np.ndarray, images: Sequence[bytes], count: int) -> float:
+    """As `from_memory`, while another process decodes and prepares an image for each that the session is fed.
+
+    What two cores of a machine take from each other, nothing of which is the job's doing: caches, memory, clock, or
+    being one core after all.
+    """
+    tokens: Any = multiprocessing.get_context("fork").Queue()
+    child = multiprocessing.get_context("fork").Process(target=_decoded, args=(tokens, tagger, images), daemon=True)
+    child.start()
+    batches = [inputs[at : at + tagger.batch] for at in range(0, len(inputs) - tagger.batch + 1, tagger.batch)]
+    tagger.scores(batches[0])
+    begun = time.perf_counter()
+    for number in range(count // tagger.batch):
+        tokens.put(tagger.batch)
+        tagger.scores(batches[number % len(batches)])
+    seconds = (time.perf_counter() - begun) * count / (count // tagger.batch * tagger.batch)
+    tokens.put(0)
+    child.join()
+    return seconds
+
+
+def _decoded(tokens: Any, tagger: OnnxTagger, images: Sequence[bytes]) -> None:
+    at = 0
+    while count := tokens.get():
+        for data in images[at : at + count]:
+            tagger.prepare(decode(data))
+        at = (at + count) % len(images)
+
+
 def jpegs(folder: Path | None, count: int) -> dict[str, bytes]:
     """`count` JPEGs, no two equal: those of `folder`, or scenes, each over and over with other last bytes."""
     found = [path.read_bytes() for path in sorted(folder.rglob("*.jpg"))] if folder else []
@@ -180,6 +213,7 @@ def compare(
                 job = a_job(dataset, recipe, folder, placement)
             with others() as after:
                 memory += min(from_memory(session, inputs, count - count // 2) for session in sessions)
+            beneath = beside_decoding(sessions[0], inputs, list(images.values()), count) if not gpu else memory
             work = job.tally
             lanes = placement.actors
             shared = work.model_seconds / (work.model_seconds + work.decoding_seconds)
@@ -187,6 +221,8 @@ def compare(
                 "memory images/s": count / memory,
                 "job images/s": count / job.seconds,
                 "ratio": memory / job.seconds,
+                "memory beside decoding images/s": count / beneath,
+                "ratio to that": beneath / job.seconds,
                 "ceiling, of cores shared with decoding": shared if placement is EACH else 1.0,
                 "model at work, share of the job": work.model_seconds / lanes / job.seconds,
                 "cores of others, memory": (before[0] + after[0]) / 2,
