@@ -101,9 +101,11 @@ def test_versions_are_listed_newest_first_and_described(reader: TestClient, kept
         "fingerprint": version.fingerprint,
         "steps": version.recipe,
         "extractors": version.extractors,
+        "models": json.loads(json.dumps(version.models)),
         "certificates": json.loads(json.dumps(version.certificates)),
         "manifests": None,
     }
+    assert told["models"]["tags"]["parameters"]["model"] == "sentinel"
     assert {role: one["sha256"] for role, one in told["manifests"].items()} == {
         role: entry.sha256 for role, entry in version.manifests.items()
     }

@@ -395,6 +395,24 @@ def test_a_body_in_chunks_without_a_length_is_bounded_too(served: Served) -> Non
     assert answer.startswith(b"HTTP/1.1 413")
 
 
+@pytest.mark.parametrize(("key", "status"), [(ADMIN, b"413"), ("iy_nobodys", b"401")], ids=["too large", "nobody's"])
+def test_who_sends_a_whole_body_before_listening_hears_why_it_was_refused(
+    served: Served, key: str, status: bytes
+) -> None:
+    size = 8 * 1024 * 1024
+    lines = ("POST /v1/datasets HTTP/1.1", "Host: x", f"Authorization: Bearer {key}", f"Content-Length: {size}")
+    with closing(socket.create_connection(("127.0.0.1", served.port), timeout=60)) as connection:
+        connection.sendall("\r\n".join([*lines, "Connection: close", "", ""]).encode() + b" " * size)
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert answer.startswith(b"HTTP/1.1 " + status)
+    assert json.loads(answer.partition(b"\r\n\r\n")[2])["status"] == int(status)
+
+
+def test_who_asks_before_sending_a_body_is_told_not_to(served: Served) -> None:
+    answer = spoken(served, head("Content-Length: 9999999", "Expect: 100-continue"))
+    assert answer.startswith(b"HTTP/1.1 413")
+
+
 def test_a_body_that_trickles_is_cut_off(served: Served) -> None:
     answer = spoken(served, head("Transfer-Encoding: chunked"), *[b"1\r\n \r\n"] * 15, pause=0.2)
     assert answer.startswith(b"HTTP/1.1 408")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +21,9 @@ METRICS = "/metrics"
 PROBED = ("/healthz", "/readyz", METRICS)
 """Asked by machines beside this one, which call it by its number."""
 JSON = "application/json"
+TOO_SLOW = 408
+HEARD_BYTES, HEARD_SECONDS = 16 * 1024 * 1024, 2.0
+"""How much of a refused body is still taken in, and for how long."""
 
 
 @dataclass(frozen=True)
@@ -40,13 +44,16 @@ class Gate:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        headers = Headers(scope=scope)
+        incoming = _Incoming(receive, headers)
         try:
-            headers = Headers(scope=scope)
             self._check_size(scope, headers)
             self._check_host(scope, headers)
             self._admit(scope, headers)
-            body = await self._body(scope, headers, receive)
+            body = await self._body(headers, incoming)
         except _Refusal as refusal:
+            if refusal.status != TOO_SLOW and "expect" not in headers:
+                await incoming.hear_out()
             answer = respond(scope["state"]["request_id"], refusal.status, refusal.detail, headers=refusal.headers)
             await answer(scope, receive, send)
             return
@@ -130,7 +137,7 @@ class Gate:
         if wait:
             raise _Refusal(429, f"too many requests without a valid key; wait {wait} s", {"Retry-After": str(wait)})
 
-    async def _body(self, scope: Scope, headers: Headers, receive: Receive) -> Receive:
+    async def _body(self, headers: Headers, receive: Receive) -> Receive:
         """A `receive` that gives the whole body, read here, and after it what the connection says."""
         length = headers.get("content-length")
         if length is None and "transfer-encoding" not in headers:
@@ -142,7 +149,7 @@ class Gate:
             async with asyncio.timeout(self._yard.deployment.limits.body_seconds):
                 body = await _whole(receive, most)
         except TimeoutError:
-            raise _Refusal(408, "the body came too slowly", {"Connection": "close"}) from None
+            raise _Refusal(TOO_SLOW, "the body came too slowly", {"Connection": "close"}) from None
         if body and headers.get("content-encoding", "identity").strip().lower() != "identity":
             raise _Refusal(415, "send the body as it is, without Content-Encoding", {"Accept-Encoding": "identity"})
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -154,6 +161,30 @@ class Gate:
             return first.pop() if first else await receive()
 
         return replayed
+
+
+class _Incoming:
+    """What a client sends as the body of its request."""
+
+    def __init__(self, receive: Receive, headers: Headers) -> None:
+        self._receive = receive
+        self._more = "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
+
+    async def __call__(self) -> Message:
+        message = await self._receive()
+        self._more = message["type"] == "http.request" and message.get("more_body", False)
+        return message
+
+    async def hear_out(self) -> None:
+        """Take in what still comes of a body that is refused, within limits.
+
+        A connection that is closed on bytes nobody has read takes back the answer that is on its way.
+        """
+        size = 0
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(HEARD_SECONDS):
+                while self._more and size < HEARD_BYTES:
+                    size += len((await self()).get("body", b""))
 
 
 class _Gone(Exception):  # noqa: N818  # nobody is there to be told
