@@ -7,10 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 import ministack
 from imageyard.service.local_s3 import LocalS3, serve
 from sentinel import build_sentinel
+
+# The same examples everywhere, and no clock: a busy machine fails nothing. --hypothesis-profile=default draws others.
+settings.register_profile("same", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("same")
 
 
 @pytest.fixture(scope="session")
