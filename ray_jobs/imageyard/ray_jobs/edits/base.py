@@ -25,7 +25,7 @@ from imageyard.ray_jobs.edits.wording import (
     written,
 )
 from imageyard.ray_jobs.selecting import condition
-from imageyard.ray_jobs.state import TAGS, State, World
+from imageyard.ray_jobs.state import TAGS, State, World, by_person
 from imageyard.ray_jobs.steps.base import Step
 
 
@@ -103,7 +103,7 @@ class Edit(Step):
             return sample
         metadata = sample.metadata(name) or {}
         said = metadata.get(UNEDITED)
-        anew = metadata.get("human-annotated") != "yes" and (name in makes or metadata.get("step") in PASSING)
+        anew = not by_person(sample, name) and (name in makes or metadata.get("step") in PASSING)
         changed = written(sample, after, self.kind, keeping=not (by_hand or anew))
         if not by_hand or not isinstance(said, dict):
             return changed

@@ -13,8 +13,6 @@ from imageyard.manifests.errors import QueueError
 
 BATCH = 10
 """Messages a request, by SQS's own limit."""
-LONGEST_HIDE = 12 * 60 * 60
-"""Seconds from its receipt that SQS keeps a message hidden at most."""
 _PATH = re.compile(r"/(?:[A-Za-z0-9_-]+/){0,3}[A-Za-z0-9_-]{1,80}(?:\.fifo)?")
 _REGION = re.compile(r"(?:sqs\.([a-z0-9-]+)|([a-z0-9-]+)\.queue)\.amazonaws\.com(?:\.cn)?")
 _PRINTABLE = re.compile(r"[^\x20-\x7e]")
